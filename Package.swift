@@ -21,6 +21,10 @@ let package = Package(
     .target(name: "JobModel", swiftSettings: strict),
     // What Glibc's module lacks; no logic.
     .target(name: "CSpoolShims"),
+    // toml++ (Debian: libtomlplusplus-dev) behind a plain C header; nothing else includes it.
+    .target(name: "CTomlShim"),
+    // jobspool.toml, handlers/ and schedules/, with the line of every mistake.
+    .target(name: "SpoolConfig", dependencies: ["JobModel", "CTomlShim"], swiftSettings: strict),
     // The disk: the only module that renames or unlinks a job.
     .target(
       name: "SpoolStore",
@@ -33,6 +37,7 @@ let package = Package(
 
     .target(name: "SpoolTestSupport", dependencies: ["JobModel", "SpoolStore"], path: "Tests/SpoolTestSupport", swiftSettings: strict),
     .testTarget(name: "JobModelTests", dependencies: ["JobModel", "SpoolTestSupport"], swiftSettings: strict),
+    .testTarget(name: "SpoolConfigTests", dependencies: ["SpoolConfig", "JobModel"], swiftSettings: strict),
     .testTarget(name: "SpoolStoreTests", dependencies: ["SpoolStore", "SpoolTestSupport"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6],

@@ -13,6 +13,8 @@ package enum DurationText {
     for (suffix, microseconds) in units where text.hasSuffix(suffix) {
       let digits = text.dropLast(suffix.count)
       guard let last = digits.utf8.last, last >= 48, last <= 57 else { continue }
+      // Neither `1e3s` nor `0x10s`, which `Double` would read.
+      guard digits.utf8.allSatisfy({ $0 == UInt8(ascii: ".") || (48...57).contains($0) }) else { return nil }
       return parse(seconds: digits, scale: microseconds)
     }
     return nil
@@ -29,14 +31,16 @@ package enum DurationText {
     return .microseconds(Int64(total.rounded()))
   }
 
-  /// The shortest exact form: `90s`, `1m`, `250ms`.
+  /// The largest unit that needs no fraction, `90s`, `1m`, `250ms`; below a millisecond a fraction of one.
   package static func format(_ duration: Duration) -> String {
     let microseconds = duration.inMicroseconds
     if microseconds == 0 { return "0s" }
     for (suffix, unit) in units.reversed() where microseconds % unit == 0 {
       return "\(microseconds / unit)\(suffix)"
     }
-    return "\(duration.inSeconds)s"
+    var fraction = String(microseconds.magnitude % 1000 + 1000).dropFirst()
+    while fraction.hasSuffix("0") { fraction.removeLast() }
+    return "\(microseconds / 1000).\(fraction)ms"
   }
 }
 
@@ -59,7 +63,10 @@ package enum SizeText {
 
   /// `"5%"` → 5.0; nil when it is no share between 0 and 100.
   package static func percent(_ text: String) -> Double? {
-    guard text.hasSuffix("%"), let share = Double(text.dropLast()), (0...100).contains(share) else { return nil }
+    let digits = text.dropLast()
+    guard text.hasSuffix("%"), digits.utf8.allSatisfy({ $0 == UInt8(ascii: ".") || (48...57).contains($0) }),
+      let share = Double(digits), (0...100).contains(share)
+    else { return nil }
     return share
   }
 
