@@ -1,0 +1,2 @@
+#pragma once
+#include "spool_watch.h"
