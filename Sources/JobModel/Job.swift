@@ -76,11 +76,11 @@ package struct Job: Sendable, Equatable {
 
   /// The whole file with the record in it.
   package func completed(with record: JobRecord) -> [UInt8] {
-    bytes[..<head] + ending(with: record)
+    Array(bytes[..<head]) + ending(with: record)
   }
 
   /// What the producer wrote, without any record.
-  package var original: [UInt8] { bytes[..<head] + bytes[tail...] }
+  package var original: [UInt8] { Array(bytes[..<head]) + bytes[tail...] }
 
   /// The new object that stands for a file whose bytes lie beside it as `ID.bad`.
   package static func bare(record: JobRecord) -> [UInt8] {
