@@ -1,5 +1,8 @@
-// Everything Glibc's Swift module lacks. No logic here.
-#ifndef C_SPOOL_SHIMS_H
-#define C_SPOOL_SHIMS_H
+/* What Glibc's Swift module lacks. One header per area; no logic beyond the call itself. */
+#ifndef CSPOOLSHIMS_H
+#define CSPOOLSHIMS_H
+
 #include "spool_files.h"
+#include "spool_watch.h"
+
 #endif
