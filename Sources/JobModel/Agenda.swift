@@ -95,6 +95,16 @@ package struct Agenda {
 
   package func contains(_ id: String) -> Bool { names.slot(of: id) != nil }
 
+  /// The ids of all waiting jobs, in no order.
+  package var ids: [String] {
+    slots.indices.compactMap { slot in
+      switch slots[slot].phase {
+      case .free, .removed: nil
+      case .scheduled, .ready, .judging: names.name(slot)
+      }
+    }
+  }
+
   /// How many wait, those to be judged included.
   package var count: Int { names.count }
 
