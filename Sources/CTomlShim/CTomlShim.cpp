@@ -3,10 +3,25 @@
 
 #include "CTomlShim.h"
 
+#include <algorithm>
 #include <new>
 #include <string>
 #include <string_view>
 #include <vector>
+
+namespace {
+// A text that toml++ was not written for.
+struct Bewildered {};
+}  // namespace
+
+// toml++ 3.3 asserts what the text does not always grant (`[%]` is enough), and an assertion would end the daemon for a
+// typo; without assertions it would go on in a state it calls impossible. So an assertion is an exception, in release
+// builds too.
+#undef NDEBUG
+#define TOML_ASSERT(condition) \
+  do { \
+    if (!(condition)) throw Bewildered(); \
+  } while (false)
 
 #define TOML_HEADER_ONLY 1
 #define TOML_ENABLE_FORMATTERS 0
@@ -97,6 +112,25 @@ bool has_endless_key(std::string_view text, Place &place) {
   return false;
 }
 
+// The first line without which the parser would not be bewildered: it cannot tell itself.
+uint32_t bewildering_line(std::string_view text) {
+  std::vector<size_t> ends;
+  for (size_t i = 0; i < text.size(); i++) {
+    if (text[i] == '\n') ends.push_back(i + 1);
+  }
+  ends.push_back(text.size());
+  const auto first = std::partition_point(ends.begin(), ends.end(), [text](size_t end) {
+    try {
+      (void)toml::parse(text.substr(0, end));
+    } catch (const Bewildered &) {
+      return false;
+    } catch (const toml::parse_error &) {
+    }
+    return true;
+  });
+  return static_cast<uint32_t>(std::min<ptrdiff_t>(first - ends.begin(), ends.size() - 1)) + 1;
+}
+
 void append(Document &document, const toml::key *key, const toml::node &node) {
   ctoml_node flat = {};
   if (key) {
@@ -172,6 +206,8 @@ extern "C" ctoml_document ctoml_parse(const char *bytes, size_t length) {
       document->error = std::string(error.description());
       document->error_place = {error.source().begin.line, error.source().begin.column};
       return refusal(document->error.c_str(), document->error_place, document);
+    } catch (const Bewildered &) {
+      return refusal("not a key or value as TOML writes it", {bewildering_line(text), 0}, document);
     }
     append(*document, nullptr, document->root);
     ctoml_document result = {};
