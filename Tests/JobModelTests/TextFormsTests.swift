@@ -15,7 +15,9 @@ import Testing
 
   @Test(
     "what is no duration is nil",
-    arguments: ["", "s", "5", "-1s", "+1s", " 1s", "1 s", "1S", "1w", "1h30m", "1e3s", "0x10s", "infs", "1..2s", "99999999d"])
+    arguments: [
+      "", "s", "5", "-1s", "+1s", " 1s", "1 s", "1S", "1w", "1h30m", "1e3s", "0x10s", "infs", "1..2s", "99999999d",
+    ])
   func notDurations(text: String) { #expect(DurationText.parse(text) == nil) }
 
   @Test("a duration prints with the largest whole unit, and reads back")

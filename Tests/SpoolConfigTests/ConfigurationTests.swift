@@ -13,7 +13,10 @@ import Testing
     #expect(configuration.file == nil)
     #expect(configuration.folder == folder.spool)
     #expect(configuration.problems == [])
-    #expect(configuration.watchedFolders == [folder.spool + "/handlers", folder.spool + "/schedules", folder.spool, folder.system])
+    #expect(
+      configuration.watchedFolders == [
+        folder.spool + "/handlers", folder.spool + "/schedules", folder.spool, folder.system,
+      ])
     #expect(configuration.watchedFiles == [folder.spool + "/jobspool.toml", folder.system + "/jobspool.toml"])
   }
 
@@ -24,12 +27,14 @@ import Testing
     folder.write("handlers/x.toml", "command = [\"a\"]")
     #expect(folder.load().settings.maxJobs == 1)
     #expect(folder.load().handlers.isEmpty)
-    #expect(folder.lines(folder.load().notes) == [
-      "\(folder.spool)/handlers", "\(folder.spool)/schedules",
-    ].map {
-      "\($0.dropFirst(folder.spool.count + 1)): note: not used, because the configuration is \(folder.system)/jobspool.toml"
-        + " and \($0.dropFirst(folder.spool.count + 1)) are read beside it"
-    })
+    #expect(
+      folder.lines(folder.load().notes)
+        == [
+          "\(folder.spool)/handlers", "\(folder.spool)/schedules",
+        ].map {
+          "\($0.dropFirst(folder.spool.count + 1)): note: not used, because the configuration is \(folder.system)/jobspool.toml"
+            + " and \($0.dropFirst(folder.spool.count + 1)) are read beside it"
+        })
 
     folder.write("jobspool.toml", "max_jobs = 2")
     #expect(folder.load().settings.maxJobs == 2)
@@ -67,7 +72,8 @@ import Testing
         "gone",
       ]
       """)
-    folder.write("handlers/x.toml", "command = [\"a\"]\n\nconcurrency = \"four\"\nenv = { JOBSPOOL_ID = \"1\", \"a b\" = \"\" }\n")
+    folder.write(
+      "handlers/x.toml", "command = [\"a\"]\n\nconcurrency = \"four\"\nenv = { JOBSPOOL_ID = \"1\", \"a b\" = \"\" }\n")
     folder.write("handlers/y.toml", "command = [\"a\"]\ntimeout = \n")
     let lines = folder.lines(folder.load().errors)
     #expect(
@@ -96,18 +102,24 @@ import Testing
     let folder = ConfigFolder()
     folder.write("handlers/x.toml", "command = [\"a\"]\n\(typed) = 1")
     let message = try #require(folder.load().errors.first { $0.message.hasPrefix("unknown key") }).message
-    if let meant { #expect(message == "unknown key; did you mean \(meant)?") } else { #expect(!message.contains("mean")) }
+    if let meant {
+      #expect(message == "unknown key; did you mean \(meant)?")
+    } else {
+      #expect(!message.contains("mean"))
+    }
   }
 
   @Test("a section that is no table, and a table that is no section, are refused")
   func sections() {
     let folder = ConfigFolder()
     folder.write("jobspool.toml", "web = 4\nnotify = [1]\npools = { a = 3, b = {} }\nmax_jobs = { a = 1 }\nretain = []")
-    #expect(folder.load().errors.map { "\($0.line ?? 0) \($0.key ?? "")" } == [
-      "1 web", "2 notify", "3 pools.a", "3 pools.b", "4 max_jobs", "5 retain",
-    ])
+    #expect(
+      folder.load().errors.map { "\($0.line ?? 0) \($0.key ?? "")" } == [
+        "1 web", "2 notify", "3 pools.a", "3 pools.b", "4 max_jobs", "5 retain",
+      ])
     folder.write("jobspool.toml", "[notify]\non = [\"dead\"]")
-    #expect(folder.load().errors.map(\.message) == ["expected tables, each under a [[notify]] of its own, found a table"])
+    #expect(
+      folder.load().errors.map(\.message) == ["expected tables, each under a [[notify]] of its own, found a table"])
   }
 
   @Test("settings that are right are used although others are wrong")
@@ -162,9 +174,10 @@ import Testing
     let folder = ConfigFolder()
     folder.write("jobspool.toml", "[pools.mail]\nconcurrency = 1")
     folder.write("handlers/x.toml", "command = [\"a\"]\npool = \"mial\"")
-    #expect(folder.lines(folder.load().errors) == [
-      "handlers/x.toml:2: pool: jobspool.toml has no [pools.mial]; did you mean \"mail\"?"
-    ])
+    #expect(
+      folder.lines(folder.load().errors) == [
+        "handlers/x.toml:2: pool: jobspool.toml has no [pools.mial]; did you mean \"mail\"?"
+      ])
     folder.write("jobspool.toml", "[pools.mail")
     #expect(folder.load().errors.map(\.key) == [nil])
   }
@@ -173,7 +186,9 @@ import Testing
   func workers() {
     let folder = ConfigFolder()
     folder.write("handlers/x.toml", "command = [\"a\"]\nprocesses = 2")
-    #expect(folder.lines(folder.load().problems) == ["handlers/x.toml:2: note: processes: only counts with mode = \"worker\""])
+    #expect(
+      folder.lines(folder.load().problems) == ["handlers/x.toml:2: note: processes: only counts with mode = \"worker\""]
+    )
     folder.write("handlers/x.toml", "command = [\"a\"]\nprocesses = 2\nmode = \"worker\"")
     #expect(folder.load().notes.contains { $0.message == "2 processes for concurrency 1: the others never get a job" })
     #expect(folder.load().handlers["x"]?.processes == 2)
@@ -183,11 +198,13 @@ import Testing
   func schedules() {
     let folder = ConfigFolder()
     folder.write("schedules/nightly.toml", "cron = \"@daily\"\ntype = \"gone\"\n[payload]\nwhen = 2020-01-01\n")
-    #expect(folder.lines(folder.load().errors) == ["schedules/nightly.toml:4: payload: JSON has no dates; put it in quotes"])
+    #expect(
+      folder.lines(folder.load().errors) == ["schedules/nightly.toml:4: payload: JSON has no dates; put it in quotes"])
     folder.write("schedules/nightly.toml", "cron = \"@daily\"\ntype = \"gone\"")
     #expect(folder.load().schedules["nightly"]?.payload == Array("null".utf8))
-    #expect(folder.lines(folder.load().notes).contains(
-      "schedules/nightly.toml:2: note: type: handlers/gone.toml is missing, so its jobs will be rejected"))
+    #expect(
+      folder.lines(folder.load().notes).contains(
+        "schedules/nightly.toml:2: note: type: handlers/gone.toml is missing, so its jobs will be rejected"))
   }
 
   @Test("a missing command, cron or type is told once, without a line")
@@ -204,7 +221,9 @@ import Testing
     let folder = ConfigFolder()
     for name in ["README.md", ".#x.toml", "x.toml~", "x.schema.json"] { folder.write("handlers/" + name, "?") }
     #expect(folder.load().problems == [])
-    for name in ["Mail.toml", "jobspool.notify.toml", "a b.toml"] { folder.write("handlers/" + name, "command = [\"a\"]") }
+    for name in ["Mail.toml", "jobspool.notify.toml", "a b.toml"] {
+      folder.write("handlers/" + name, "command = [\"a\"]")
+    }
     folder.write("schedules/\(String(repeating: "n", count: 112)).toml", "cron = \"@daily\"\ntype = \"a\"")
     let configuration = folder.load()
     #expect(configuration.errors.count == 4)
@@ -224,10 +243,11 @@ import Testing
     symlink("/dev/zero", folder.spool + "/handlers/zero.toml")
     let configuration = folder.load()
     #expect(configuration.handlers.keys.sorted() == ["alias", "good"])
-    #expect(configuration.brokenHandlers.mapValues { $0.map(\.message) }.filter { $0.key != "noise" } == [
-      "huge": ["is larger than 1 MiB"], "folder": ["is a folder, not a file"], "fifo": ["is not a regular file"],
-      "link": ["no such file"], "zero": ["is not a regular file"],
-    ])
+    #expect(
+      configuration.brokenHandlers.mapValues { $0.map(\.message) }.filter { $0.key != "noise" } == [
+        "huge": ["is larger than 1 MiB"], "folder": ["is a folder, not a file"], "fifo": ["is not a regular file"],
+        "link": ["no such file"], "zero": ["is not a regular file"],
+      ])
     #expect(configuration.brokenHandlers["noise"]?.count == 1)
   }
 

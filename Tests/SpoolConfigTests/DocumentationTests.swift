@@ -36,7 +36,9 @@ import Testing
   /// keys that have none.
   private func defaults(_ rows: [Row]) -> String {
     rows.compactMap { row in
-      guard !row.key.hasPrefix("notify."), !row.key.hasPrefix("rate."), let value = unticked(row.fallback) else { return nil }
+      guard !row.key.hasPrefix("notify."), !row.key.hasPrefix("rate."), let value = unticked(row.fallback) else {
+        return nil
+      }
       return "\(row.key) = \(value)"
     }.joined(separator: "\n")
   }

@@ -48,7 +48,9 @@ private func assignment(_ key: String, _ value: String) -> String {
       $0.web.listen = "[::1]:7733"
     },
     Row("web.stats_interval", "\"1s\"", bad: longTime + ["0", "\"2h\""]) { $0.web.statsInterval = .seconds(1) },
-    Row("web.allowed_origins", "[\"https://a.example:8443\"]", bad: ["1", "[1]", "[\"a.example\"]", "[\"https://a/b\"]"]) {
+    Row(
+      "web.allowed_origins", "[\"https://a.example:8443\"]", bad: ["1", "[1]", "[\"a.example\"]", "[\"https://a/b\"]"]
+    ) {
       $0.web.allowedOrigins = ["https://a.example:8443"]
     },
     Row("web.roles.NAME", "\"admin\"", bad: ["\"root\"", "1"]) { $0.web.roles = ["mail": "admin"] },
@@ -64,10 +66,14 @@ private func assignment(_ key: String, _ value: String) -> String {
     Row("notify.on", "[\"dead\", \"disk\"]\nwebhook = \"https://a\"", bad: ["\"dead\"", "[]", "[\"died\"]", "[1]"]) {
       $0.notices = [notice { $0.on = ["dead", "disk"] }]
     },
-    Row("notify.types", "[\"mail\"]\non = [\"dead\"]\nwebhook = \"https://a\"", bad: ["\"mail\"", "[\"Mail\"]", "[1]"]) {
+    Row("notify.types", "[\"mail\"]\non = [\"dead\"]\nwebhook = \"https://a\"", bad: ["\"mail\"", "[\"Mail\"]", "[1]"])
+    {
       $0.notices = [notice { $0.types = ["mail"] }]
     },
-    Row("notify.webhook", "\"http://b/c\"\non = [\"dead\"]", bad: text + ["\"ftp://a\"", "\"https://\"", "\"https://a b\""]) {
+    Row(
+      "notify.webhook", "\"http://b/c\"\non = [\"dead\"]",
+      bad: text + ["\"ftp://a\"", "\"https://\"", "\"https://a b\""]
+    ) {
       $0.notices = [notice { $0.webhook = "http://b/c" }]
     },
     Row("notify.format", "\"slack\"\non = [\"dead\"]\nwebhook = \"https://a\"", bad: ["\"teams\"", "1"]) {
@@ -106,7 +112,9 @@ private func assignment(_ key: String, _ value: String) -> String {
     Row("max_result_bytes", "0", bad: ["\"1X\"", "-1", "\"2G\"", "true"]) { $0.maxResultBytes = 0 },
     Row("concurrency", "4", bad: ["\"four\"", "0", "1001", "4.5"]) { $0.concurrency = 4 },
     Row("pool", "\"mail\"", bad: text + ["\"mial\""]) { $0.pool = "mail" },
-    Row("serial_by", "\"/payload/a~1b\"", bad: ["\"payload\"", "\"/a~2\"", "1", "\"/a~\""]) { $0.serialBy = "/payload/a~1b" },
+    Row("serial_by", "\"/payload/a~1b\"", bad: ["\"payload\"", "\"/a~2\"", "1", "\"/a~\""]) {
+      $0.serialBy = "/payload/a~1b"
+    },
     Row("timeout", "1.5", bad: longTime + ["0"]) { $0.timeout = .milliseconds(1500) },
     Row("stalled_after", "\"5m\"", bad: longTime + ["0"]) { $0.stalledAfter = .seconds(300) },
     Row("max_attempts", "1", bad: ["0", "1001", "\"5\""]) { $0.retry.maxAttempts = 1 },
@@ -127,7 +135,9 @@ private func assignment(_ key: String, _ value: String) -> String {
     Row("rate.over", "\"reject\"", bad: ["\"drop\"", "1"], needs: "rate.limit = 2\nrate.per = 3600") {
       $0.rate = rate(2) { $0.over = .reject }
     },
-    Row("schema", "\"x.schema.json\"", bad: text + ["\"missing.json\"", "\"../handlers\""]) { $0.schema = "x.schema.json" },
+    Row("schema", "\"x.schema.json\"", bad: text + ["\"missing.json\"", "\"../handlers\""]) {
+      $0.schema = "x.schema.json"
+    },
     Row("redact", "[\"/payload/token\"]", bad: ["\"/payload/token\"", "[\"token\"]", "[\"/type\"]", "[1]"]) {
       $0.redact = ["/payload/token"]
     },
@@ -270,7 +280,8 @@ private func assignment(_ key: String, _ value: String) -> String {
     #expect(configuration.errors == [])
   }
 
-  @Test("a bad value of a schedule's is refused at its line and key, and breaks the schedule", arguments: schedule.indices)
+  @Test(
+    "a bad value of a schedule's is refused at its line and key, and breaks the schedule", arguments: schedule.indices)
   func scheduleRefusals(index: Int) throws {
     let row = Self.schedule[index]
     for bad in row.bad {

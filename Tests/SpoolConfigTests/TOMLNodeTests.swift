@@ -39,6 +39,16 @@ import Testing
     #expect(entries.map(\.node.value) == [.text("a\0\n😀")])
   }
 
+  @Test("letters beyond ASCII are refused in bare keys and taken in quoted ones, values and comments")
+  func letters() throws {
+    for letter in ["é", "ж", "\u{3000}", "\u{200B}", "😀"] {
+      #expect(fault(Array("a\(letter) = 1".utf8))?.line == 1)
+      guard case .table(let entries) = try parse("\"\(letter)\" = \"\(letter)\" # \(letter)").value else { continue }
+      #expect(entries.map(\.key) == [letter])
+      #expect(entries.map(\.node.value) == [.text(letter)])
+    }
+  }
+
   @Test("an empty text is an empty table")
   func empty() throws {
     #expect(try parse("").value == .table([]))
@@ -73,7 +83,8 @@ import Testing
   @Test("dots in values and comments are no depth")
   func dots() throws {
     let dots = Array(repeating: "a.b", count: 50).joined(separator: ".")
-    _ = try parse("# \(dots)\na = \"\(dots)\"\nb = '\(dots)'\nc = '''\n\(dots)\n'''\nd = \"\"\"\\\"\"\" \(dots)\"\"\"\n")
+    _ = try parse(
+      "# \(dots)\na = \"\(dots)\"\nb = '\(dots)'\nc = '''\n\(dots)\n'''\nd = \"\"\"\\\"\"\" \(dots)\"\"\"\n")
     let floats = Array(repeating: "1.5", count: 100).joined(separator: ", ")
     _ = try parse("a = [\(floats)]")
   }
@@ -88,7 +99,8 @@ import Testing
 
   @Test("cut and mangled documents never do more than fail", arguments: 0..<20)
   func mangled(seed: UInt64) {
-    let whole = Array("a.b = [1, 2.5, {c = \"x\\u00e9\"}]\n[d.'e']\nf = '''\n'''\n[[g]]\nh = 1979-05-27T07:32:00Z\n".utf8)
+    let whole = Array(
+      "a.b = [1, 2.5, {c = \"x\\u00e9\"}]\n[d.'e']\nf = '''\n'''\n[[g]]\nh = 1979-05-27T07:32:00Z\n".utf8)
     for end in whole.indices { _ = fault(Array(whole[..<end])) }
     var state = seed &+ 0x9E37_79B9_7F4A_7C15
     for _ in 0..<200 {
