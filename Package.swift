@@ -35,10 +35,18 @@ let package = Package(
       dependencies: ["JobModel", "SpoolStore", "CSpoolShims", .product(name: "Logging", package: "swift-log")],
       swiftSettings: strict),
 
+    // The only user of libinotifytools, and a program of its own: the library is GPL-2.0-only.
+    .systemLibrary(name: "CInotifyTools", providers: [.apt(["libinotifytools0-dev"])]),
+    .executableTarget(
+      name: "jobspool-watch", dependencies: ["CInotifyTools"], linkerSettings: [.linkedLibrary("inotifytools")]),
+    .target(name: "SpoolWatch", dependencies: ["CSpoolShims"], swiftSettings: strict),
+
     .target(name: "SpoolTestSupport", dependencies: ["JobModel", "SpoolStore"], path: "Tests/SpoolTestSupport", swiftSettings: strict),
     .testTarget(name: "JobModelTests", dependencies: ["JobModel", "SpoolTestSupport"], swiftSettings: strict),
     .testTarget(name: "SpoolConfigTests", dependencies: ["SpoolConfig", "JobModel"], swiftSettings: strict),
     .testTarget(name: "SpoolStoreTests", dependencies: ["SpoolStore", "SpoolTestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "SpoolWatchTests", dependencies: ["SpoolWatch", "CSpoolShims", "jobspool-watch"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx17

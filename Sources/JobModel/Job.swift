@@ -39,6 +39,8 @@ package struct Job: Sendable, Equatable {
   package var meta: Range<Int>?
   package var notify: [String] = []
   package var record: JobRecord?
+  /// Where the record's own text lies in `bytes`.
+  package var recordText: Range<Int>?
   /// Where a record goes: the end of what the producer wrote before the closing brace.
   package var head: Int
   /// The closing brace.
@@ -58,10 +60,11 @@ package struct Job: Sendable, Equatable {
   }
 
   /// The text from `head` on, with the record in it: what is written over the end of the file.
-  package func ending(with record: JobRecord) -> [UInt8] {
-    var writer = JSONWriter(reserving: 512 + (record.result?.count ?? 0))
-    record.write(to: &writer)
-    return Job.ending(record: writer.bytes, after: isBare, tail: bytes[tail...])
+  package func ending(with record: JobRecord) -> [UInt8] { ending(record: record.json) }
+
+  /// The same with the record's text.
+  package func ending(record: [UInt8]) -> [UInt8] {
+    Job.ending(record: record, after: isBare, tail: bytes[tail...])
   }
 
   package static func ending(record: [UInt8], after isBare: Bool, tail: some Collection<UInt8>) -> [UInt8] {
@@ -78,6 +81,8 @@ package struct Job: Sendable, Equatable {
   package func completed(with record: JobRecord) -> [UInt8] {
     Array(bytes[..<head]) + ending(with: record)
   }
+
+  package var recordBytes: [UInt8]? { recordText.map { Array(bytes[$0]) } }
 
   /// What the producer wrote, without any record.
   package var original: [UInt8] { Array(bytes[..<head]) + bytes[tail...] }

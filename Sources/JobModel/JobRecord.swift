@@ -86,6 +86,21 @@ package struct JobRecord: Sendable, Equatable {
 }
 
 extension JobRecord {
+  /// A record that says done or dead, in a file that waits or runs: the job was requeued, by a command or by `mv`. Attempts
+  /// count from 1 again, the producer's times are spent, the history stays.
+  package mutating func startOverIfEnded() {
+    guard state == .done || state == .dead else { return }
+    state = .new
+    outcome = nil
+    attempt = 0
+    spent = true
+    runAt = nil
+    error = nil
+    result = nil
+    progress = nil
+    finishedAt = nil
+  }
+
   package var json: [UInt8] {
     var writer = JSONWriter(reserving: 512 + (result?.count ?? 0))
     write(to: &writer)

@@ -189,6 +189,7 @@ private struct EnvelopeScan {
       }
     case "jobspool":
       let value = try self.value(rawKeys: JobRecord.rawKeys)
+      job.recordText = place..<reader.at
       job.record = try JobRecord(value)
     default:
       let hint = Spelling.nearest(to: key, among: JobScanner.keys).map { "; did you mean \"\($0)\"?" } ?? ""

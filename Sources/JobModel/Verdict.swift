@@ -42,10 +42,12 @@ extension Verdict {
   ///   - permanent: the handler said that trying again is pointless.
   ///   - retryIn: the handler's own wishes for the wait.
   ///   - attempt: counting from 1.
+  ///   - crashes: earlier attempts of this round that crashed.
   ///   - random: a number in 0..<1 for the jitter.
   package static func of(
     ending: HandlerEnding, error: JobError? = nil, stopReason: StopReason? = nil, permanent: Bool = false,
-    retryIn: Duration? = nil, attempt: Int, policy: RetryPolicy, random: Double
+    retryIn: Duration? = nil, attempt: Int, crashes: Int = 0, policy: RetryPolicy,
+    random: Double
   ) -> Verdict {
     if stopReason == .cancelled { return .bury(.cancelled) }
     if ending == .exited(0), error == nil, stopReason == nil { return .finish }
@@ -53,7 +55,7 @@ extension Verdict {
     if permanent { return .bury(.failed) }
     guard attempt < policy.maxAttempts else { return .bury(.failed) }
     // A job that took the daemon down with it is tried at once the first time: it was most likely not its fault.
-    if ending == .crashed, attempt == 1 { return .retry(after: .zero) }
+    if ending == .crashed, crashes == 0 { return .retry(after: .zero) }
     return .retry(after: retryIn ?? policy.wait(after: attempt, random: random))
   }
 }
