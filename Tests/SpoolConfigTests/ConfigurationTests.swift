@@ -267,6 +267,15 @@ import Testing
     #expect(folder.lines(folder.load().errors) == ["jobspool.toml:3: not TOML: not a key or value as TOML writes it"])
   }
 
+  @Test("the sample spool of the repository loads without an error")
+  func sample() {
+    let root = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+    let configuration = Configuration.load(spool: root + "/spool", config: nil)
+    #expect(configuration.file == root + "/spool/jobspool.toml")
+    #expect(configuration.errors == [])
+    #expect(!configuration.handlers.isEmpty)
+  }
+
   @Test("a value quoted in a message is short and cannot move a terminal's cursor")
   func messages() throws {
     let folder = ConfigFolder()
