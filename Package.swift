@@ -21,6 +21,10 @@ let package = Package(
     .target(name: "JobModel", swiftSettings: strict),
     // What Glibc's module lacks; no logic.
     .target(name: "CSpoolShims"),
+    // toml++ (Debian: libtomlplusplus-dev) behind a plain C header; nothing else includes it.
+    .target(name: "CTomlShim"),
+    // jobspool.toml, handlers/ and schedules/, with the line of every mistake.
+    .target(name: "SpoolConfig", dependencies: ["JobModel", "CTomlShim"], swiftSettings: strict),
     // The disk: the only module that renames or unlinks a job.
     .target(
       name: "SpoolStore",
@@ -31,9 +35,18 @@ let package = Package(
       dependencies: ["JobModel", "SpoolStore", "CSpoolShims", .product(name: "Logging", package: "swift-log")],
       swiftSettings: strict),
 
+    // The only user of libinotifytools, and a program of its own: the library is GPL-2.0-only.
+    .systemLibrary(name: "CInotifyTools", providers: [.apt(["libinotifytools0-dev"])]),
+    .executableTarget(
+      name: "jobspool-watch", dependencies: ["CInotifyTools"], linkerSettings: [.linkedLibrary("inotifytools")]),
+    .target(name: "SpoolWatch", dependencies: ["CSpoolShims"], swiftSettings: strict),
+
     .target(name: "SpoolTestSupport", dependencies: ["JobModel", "SpoolStore"], path: "Tests/SpoolTestSupport", swiftSettings: strict),
     .testTarget(name: "JobModelTests", dependencies: ["JobModel", "SpoolTestSupport"], swiftSettings: strict),
+    .testTarget(name: "SpoolConfigTests", dependencies: ["SpoolConfig", "JobModel"], swiftSettings: strict),
     .testTarget(name: "SpoolStoreTests", dependencies: ["SpoolStore", "SpoolTestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "SpoolWatchTests", dependencies: ["SpoolWatch", "CSpoolShims", "jobspool-watch"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx17

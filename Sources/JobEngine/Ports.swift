@@ -87,11 +87,6 @@ package struct LogLine: Sendable, Equatable {
   }
 }
 
-/// Why the engine ended an attempt before it ended itself.
-package enum StopReason: String, Sendable {
-  case timeout, stalled, cancelled, shutdown
-}
-
 /// Everything known about an attempt once nothing of it is left: group reaped, strays killed, pipes drained.
 package struct AttemptEnd: Sendable {
   package var ending: HandlerEnding

@@ -10,6 +10,13 @@ package struct RetryPolicy: Sendable, Equatable {
   package static let defaultSpacing = Spacing.backoff(
     base: .seconds(15), factor: 2.0, max: .seconds(3600), jitter: 0.2)
 
+  // What job files and handler files may say.
+  package static let attempts = 1...1000
+  package static let factors = 1.0...100.0
+  package static let jitters = 0.0...1.0
+  /// How many waits `delays` may list.
+  package static let delayCount = 1...999
+
   package var maxAttempts: Int
   package var spacing: Spacing
 

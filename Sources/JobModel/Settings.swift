@@ -5,7 +5,7 @@
 
 /// `jobspool.toml`.
 package struct DaemonSettings: Sendable, Equatable {
-  package enum Durability: String, Sendable { case full, relaxed }
+  package enum Durability: String, Sendable, CaseIterable { case full, relaxed }
 
   package var maxJobs = 4
   package var rescan = Duration.seconds(30)
@@ -32,11 +32,16 @@ package enum SizeLimit: Sendable, Equatable {
 
 /// `[web]`, `[web.roles]`, `[web.rate]`: read here, acted on by the web program.
 package struct WebSettings: Sendable, Equatable {
+  /// From the least rights to the most.
+  package static let ownRoles = ["viewer", "producer", "operator", "admin"]
+
+  /// `HOST:PORT`; the web program is not started when nil.
   package var listen: String?
   package var statsInterval = Duration.seconds(5)
   package var allowedOrigins: [String] = []
+  /// Foreign role name → one of `ownRoles`.
   package var roles: [String: String] = [:]
-  /// Role or subject → permitted requests, e.g. "100/15m".
+  /// Role, else subject of a token → permitted requests of each subject, e.g. "100/15m".
   package var rate: [String: Rate] = [:]
   package init() {}
 }
@@ -59,12 +64,38 @@ package struct Retention: Sendable, Equatable {
   package var doneMax: Int?
   package var deadMax: Int?
   package init() {}
+
+  /// What holds where neither the handler nor `[retain]` says otherwise; no limit by count.
+  package static var standard: Retention {
+    var standard = Retention()
+    standard.done = .seconds(30 * 86_400)
+    standard.dead = .seconds(180 * 86_400)
+    standard.log = .seconds(180 * 86_400)
+    return standard
+  }
+
+  /// This level's values, with those of the level above where it has none.
+  package func filled(from above: Retention) -> Retention {
+    var filled = self
+    filled.done = done ?? above.done
+    filled.dead = dead ?? above.dead
+    filled.log = log ?? above.log
+    filled.doneMax = doneMax ?? above.doneMax
+    filled.deadMax = deadMax ?? above.deadMax
+    return filled
+  }
 }
 
 /// One `[[notify]]`.
 package struct NoticeSettings: Sendable, Equatable {
-  package enum Format: String, Sendable { case standard, slack, discord }
+  package enum Format: String, Sendable, CaseIterable { case standard, slack, discord }
+  /// Everything `on` may name.
+  package static let occasions = [
+    "done", "dead", "retried", "recovered", "stalled", "sla", "schedule_missed", "handler_broken", "disk",
+  ]
+
   package var on: [String] = []
+  /// Only jobs of these types; all when empty.
   package var types: [String] = []
   package var webhook: String?
   package var format = Format.standard
@@ -76,10 +107,10 @@ package struct NoticeSettings: Sendable, Equatable {
 
 /// `handlers/TYPE.toml`.
 package struct HandlerSettings: Sendable, Equatable {
-  package enum Mode: String, Sendable { case exec, worker }
+  package enum Mode: String, Sendable, CaseIterable { case exec, worker }
 
   package struct RateLimit: Sendable, Equatable {
-    package enum Over: String, Sendable { case wait, reject }
+    package enum Over: String, Sendable, CaseIterable { case wait, reject }
     package var rate: Rate
     /// JSON pointer into the job, e.g. `/payload/userId`.
     package var by: String?
@@ -88,8 +119,11 @@ package struct HandlerSettings: Sendable, Equatable {
   }
 
   package struct ProcessLimits: Sendable, Equatable {
+    /// Bytes of address space (RLIMIT_AS).
     package var memory: Int?
+    /// Processor time, whole seconds (RLIMIT_CPU).
     package var cpu: Duration?
+    /// Open files (RLIMIT_NOFILE).
     package var files: Int?
     package var nice: Int?
     package init() {}
@@ -100,6 +134,7 @@ package struct HandlerSettings: Sendable, Equatable {
   package var file: String
   package var command: [String]
   package var mode = Mode.exec
+  /// Worker mode; as many as `concurrency` when nil.
   package var processes: Int?
   package var recycleAfter: Int?
   package var watch: [String] = []
@@ -131,8 +166,8 @@ package struct HandlerSettings: Sendable, Equatable {
 
 /// `schedules/NAME.toml`.
 package struct ScheduleSettings: Sendable, Equatable {
-  package enum Overlap: String, Sendable { case skip, queue }
-  package enum CatchUp: String, Sendable { case one, none, all }
+  package enum Overlap: String, Sendable, CaseIterable { case skip, queue }
+  package enum CatchUp: String, Sendable, CaseIterable { case one, none, all }
 
   package var name: String
   package var file: String

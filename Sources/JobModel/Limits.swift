@@ -1,0 +1,26 @@
+/// Fixed numbers of the program, each with its reason. What an administrator may change is in `DaemonSettings`.
+package enum Limits {
+  /// Nesting of JSON. The reader recurses, so a hostile file must not choose the depth of our stack.
+  package static let jsonDepth = 512
+  /// Bytes of an id; `ID.json` and `ID.bad` then fit any file system's 255.
+  package static let idLength = 128
+  package static let typeLength = 64
+  /// Settles that may wait for the durable step before claims pause.
+  package static let settlesWaiting = 1024
+  /// Attempts kept in a record, newest last.
+  package static let attemptsKept = 100
+  /// A record up to this size is repeated in the audit line; the log alone then completes a file that a power cut tore.
+  package static let recordInAuditLine = 4096
+  /// A writer has this long to move its file from `tmp/` to `new/` …
+  package static let stagingSeconds = 24 * 3600
+  /// … and the sweeper removes it only after this: no living writer can lose its file (qmail's rule).
+  package static let sweepStagingSeconds = 36 * 3600
+  /// A file that does not parse is read once more when it is younger than this: someone may be copying into `new/`.
+  package static let youngFileMilliseconds = 1000
+  /// An `after` id nobody has submitted is waited for this long.
+  package static let unknownParentSeconds = 7 * 86_400
+  /// How long claims are synced before their handlers start, after an unclean start.
+  package static let carefulSeconds = 300
+  /// Bytes of a job's log kept per job.
+  package static let jobLogBytes = 1 << 20
+}

@@ -1,0 +1,17 @@
+/// Rates as people write them: `"100/15m"`, `"200/s"`.
+extension Rate {
+  /// What to say when a text is none.
+  package static let expected = "a rate such as \"100/15m\" or \"200/s\""
+
+  /// A whole number from 1, a slash, and a duration or its bare unit; nil for anything else.
+  package init?(text: String) {
+    let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+    guard parts.count == 2, let limit = Int(parts[0]), limit >= 1, parts[0].utf8.allSatisfy({ $0 >= 48 && $0 <= 57 }),
+      let per = DurationText.parse(String(parts[1])) ?? DurationText.parse("1" + parts[1]), per > .zero
+    else { return nil }
+    self.init(limit: limit, per: per)
+  }
+
+  /// The form that `init(text:)` reads back.
+  package var text: String { "\(limit)/\(DurationText.format(per))" }
+}

@@ -1,0 +1,193 @@
+/// The writer of the audit log: one JSON line per event, one file per node and UTC day, each line holding the hash of the
+/// one before it. Only who holds the spool's lock may have one.
+///
+/// Lines are composed in memory and written by `flush` with one write; `descriptor` is what a group commit syncs. A
+/// write that a full disk cuts short is taken back, so the file never holds half a batch that will be written again.
+/// A torn last line, which only a crash can leave, is cut off when the log is opened, and `repaired` says so.
+internal import Glibc
+package import JobModel
+
+package final class AuditLog {
+  package let node: String
+  /// The number of the next line.
+  package private(set) var sequence: Int
+  /// Bytes cut off at the end when it was opened.
+  package private(set) var repaired = 0
+  /// The hash of the last line.
+  package private(set) var head: String
+
+  private let spool: Spool
+  private var fd: Int32
+  private var day: String
+  private var size: Int
+  private var pending: [UInt8] = []
+  /// Files of earlier days that have lines not yet known to be durable.
+  private var retired: [Int32] = []
+
+  /// Opens the newest file of this node and repairs its end; makes the first one when there is none.
+  package init(_ spool: Spool, node: String, now: WallTime) throws(SpoolError) {
+    self.spool = spool
+    self.node = node
+    let files = try AuditFile.list(spool).filter { $0.node == node }
+    // A clock set back must not reopen an earlier file: the chain only grows at its end.
+    day = max(files.last?.day ?? now.day, now.day)
+    sequence = 1
+    head = Digest.none
+    size = 0
+    fd = -1
+    var openedExisting = false
+    for file in files.reversed() {
+      let (lineHash, lineSequence, kept, cut) = try AuditLog.end(of: file, in: spool)
+      if file.day == day {
+        fd = try AuditLog.open(file.name, in: spool)
+        openedExisting = true
+        size = kept
+        repaired = cut
+        if cut > 0 {
+          do throws(Errno) { try spool.syscalls.truncate(fd, size: kept) } catch {
+            throw SpoolError(doing: "cutting off a torn line", path: "\(spool.path)/log/\(file.name)", error)
+          }
+        }
+      }
+      if let lineHash, let lineSequence {
+        head = lineHash
+        sequence = lineSequence + 1
+        break
+      }
+    }
+    if !openedExisting { fd = try AuditLog.open(AuditFile.name(node: node, day: day), in: spool) }
+  }
+
+  deinit {
+    if fd >= 0 { spool.syscalls.close(fd) }
+    for fd in retired { spool.syscalls.close(fd) }
+  }
+
+  /// Adds a line; `fields` writes what is special about the event. Nothing reaches the disk before `flush`.
+  package func append(
+    _ event: AuditEvent, at time: WallTime, job: String? = nil, type: String? = nil, from: JobState? = nil,
+    to: JobState? = nil, attempt: Int? = nil, by: String = "daemon",
+    _ fields: (inout JSONWriter) -> Void = { _ in }
+  ) throws(SpoolError) {
+    if time.day > day { try roll(to: time.day) }
+    var writer = JSONWriter(reserving: 384)
+    writer.beginObject()
+    writer.key("ts")
+    writer.time(time)
+    writer.key("seq")
+    writer.int(sequence)
+    writer.key("event")
+    writer.string(event.rawValue)
+    if let job {
+      writer.key("job")
+      writer.string(job)
+    }
+    if let type {
+      writer.key("type")
+      writer.string(type)
+    }
+    if let from {
+      writer.key("from")
+      writer.string(from.rawValue)
+    }
+    if let to {
+      writer.key("to")
+      writer.string(to.rawValue)
+    }
+    if let attempt {
+      writer.key("attempt")
+      writer.int(attempt)
+    }
+    writer.key("by")
+    writer.string(by)
+    fields(&writer)
+    writer.key("prev")
+    writer.string(head)
+    writer.endObject()
+    head = Digest.sha256(writer.bytes)
+    sequence += 1
+    pending.append(contentsOf: writer.bytes)
+    pending.append(0x0A)
+  }
+
+  package var hasPending: Bool { !pending.isEmpty }
+
+  /// Writes all pending lines with one call. After a throw they are still pending and the file is as it was before.
+  package func flush() throws(SpoolError) {
+    guard !pending.isEmpty else { return }
+    do throws(Errno) {
+      let written = try spool.syscalls.append(fd, pending[...])
+      guard written == pending.count else {
+        try spool.syscalls.truncate(fd, size: size)
+        throw Errno.noSpace
+      }
+      size += written
+      pending.removeAll(keepingCapacity: true)
+    } catch {
+      throw SpoolError(doing: "writing the audit log", path: currentPath, error)
+    }
+  }
+
+  /// What has to be synced for all flushed lines to be durable.
+  package var descriptors: [Int32] { retired + [fd] }
+
+  /// Tells that everything flushed so far has been synced.
+  package func synced() {
+    for fd in retired { spool.syscalls.close(fd) }
+    retired.removeAll()
+  }
+
+  /// Flushes and makes it durable at once, for callers without a group commit.
+  package func commit() throws(SpoolError) {
+    try flush()
+    do throws(Errno) {
+      for fd in descriptors { try spool.syscalls.syncData(fd) }
+    } catch {
+      throw SpoolError(doing: "syncing the audit log", path: currentPath, error)
+    }
+    synced()
+  }
+
+  private var currentPath: String { "\(spool.path)/log/\(AuditFile.name(node: node, day: day))" }
+
+  private func roll(to next: String) throws(SpoolError) {
+    try flush()
+    let opened = try AuditLog.open(AuditFile.name(node: node, day: next), in: spool)
+    retired.append(fd)
+    fd = opened
+    day = next
+    size = 0
+  }
+
+  private static func open(_ name: String, in spool: Spool) throws(SpoolError) -> Int32 {
+    do throws(Errno) {
+      let log = spool.descriptor(Spool.Folder.log)
+      let fd = try spool.syscalls.open(log, name, flags: O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW, mode: 0o640)
+      // A new day's first line must not be lost with the file's name.
+      try spool.syscalls.sync(log)
+      return fd
+    } catch {
+      throw SpoolError(doing: "opening the audit log", path: "\(spool.path)/log/\(name)", error)
+    }
+  }
+
+  /// The hash and number of the last whole line, how many bytes are whole, and how many are not.
+  private static func end(
+    of file: AuditFile, in spool: Spool
+  ) throws(SpoolError) -> (hash: String?, sequence: Int?, kept: Int, cut: Int) {
+    let map = try MappedFile(file.name, in: spool)
+    var kept = map.bytes.count
+    while kept > 0 {
+      // Only what ends with a newline can be whole; zeros from a power cut are no JSON.
+      let start = (map.bytes[..<kept].dropLast().lastIndex(of: 0x0A) ?? -1) + 1
+      if map.bytes[kept - 1] == 0x0A {
+        let line = UnsafeRawBufferPointer(rebasing: map.bytes[start..<kept - 1])
+        if let parsed = try? JSONReader.parse(Array(line)), let sequence = parsed["seq"]?.int {
+          return (Digest.sha256(line), sequence, kept, map.bytes.count - kept)
+        }
+      }
+      kept = start
+    }
+    return (nil, nil, 0, map.bytes.count)
+  }
+}

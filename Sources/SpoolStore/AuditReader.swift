@@ -1,0 +1,186 @@
+/// Reading the audit log: its files in order, its lines forwards or newest first, and what it says of given jobs. Needs no
+/// lock: lines are only ever added, and a last line without a newline is still being written and not looked at.
+internal import CSpoolShims
+internal import Glibc
+package import JobModel
+
+/// `audit-NODE-YYYY-MM-DD.jsonl`.
+package struct AuditFile: Sendable, Equatable {
+  package var node: String
+  package var day: String
+
+  package var name: String { AuditFile.name(node: node, day: day) }
+
+  package static func name(node: String, day: String) -> String { "audit-\(node)-\(day).jsonl" }
+
+  package init?(name: String) {
+    guard name.hasPrefix("audit-"), name.hasSuffix(".jsonl") else { return nil }
+    let middle = name.dropFirst(6).dropLast(6)
+    guard middle.utf8.count > 11, let dash = middle.dropLast(10).last, dash == "-" else { return nil }
+    day = String(middle.suffix(10))
+    node = String(middle.dropLast(11))
+  }
+
+  /// All files, oldest first; by node within a day.
+  package static func list(_ spool: Spool) throws(SpoolError) -> [AuditFile] {
+    var files: [AuditFile] = []
+    try Scan.names(of: .log, in: spool) { name in
+      if let file = AuditFile(name: name) { files.append(file) }
+    }
+    return files.sorted { ($0.day, $0.node) < ($1.day, $1.node) }
+  }
+}
+
+/// A file's bytes without copying them; they stay as they were mapped while the log grows behind them.
+package final class MappedFile {
+  package let bytes: UnsafeRawBufferPointer
+
+  package init(_ name: String, in spool: Spool) throws(SpoolError) {
+    do throws(Errno) {
+      let fd = try spool.syscalls.open(
+        spool.descriptor(Spool.Folder.log), name, flags: O_RDONLY | O_NOFOLLOW, mode: 0)
+      defer { spool.syscalls.close(fd) }
+      let size = try spool.syscalls.status(fd).size
+      guard size > 0 else {
+        bytes = UnsafeRawBufferPointer(start: nil, count: 0)
+        return
+      }
+      guard let address = mmap(nil, size, PROT_READ, MAP_SHARED, fd, 0), address != MAP_FAILED else {
+        throw Errno.current
+      }
+      bytes = UnsafeRawBufferPointer(start: address, count: size)
+    } catch {
+      throw SpoolError(doing: "reading the audit log", path: "\(spool.path)/log/\(name)", error)
+    }
+  }
+
+  deinit {
+    if let address = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: address), bytes.count) }
+  }
+
+  /// Lines without their newline, oldest first; `body` returns false to stop.
+  package func lines(_ body: (UnsafeRawBufferPointer) -> Bool) {
+    guard let base = bytes.baseAddress else { return }
+    var start = 0
+    while start < bytes.count, let found = memchr(base + start, 0x0A, bytes.count - start) {
+      let end = UnsafeRawPointer(found) - base
+      if !body(UnsafeRawBufferPointer(start: base + start, count: end - start)) { return }
+      start = end + 1
+    }
+  }
+
+  /// Lines newest first.
+  package func linesBackwards(_ body: (UnsafeRawBufferPointer) -> Bool) {
+    guard let base = bytes.baseAddress else { return }
+    var end = bytes.count
+    while end > 0, bytes[end - 1] != 0x0A { end -= 1 }
+    while end > 0 {
+      let found = end > 1 ? spool_memrchr(base, 0x0A, end - 1) : nil
+      let start = found.map { UnsafeRawPointer($0) - base + 1 } ?? 0
+      if !body(UnsafeRawBufferPointer(start: base + start, count: end - 1 - start)) { return }
+      end = start
+    }
+  }
+}
+
+/// The fields every line begins with, found by their place: our own writer fixed their order, so no line has to be parsed
+/// to be passed over.
+package struct AuditLineHead {
+  package var event: AuditEvent
+  package var job: String?
+
+  package init?(_ line: UnsafeRawBufferPointer) {
+    // {"ts":"2026-11-21T01:39:02.512Z","seq":N,"event":"…","job":"…"
+    var at = 39
+    guard line.count > 60, line[at - 1] == UInt8(ascii: ":") else { return nil }
+    while at < line.count, line[at] >= 48, line[at] <= 57 { at += 1 }
+    guard let event = AuditLineHead.text(line, after: ",\"event\":\"", at: &at),
+      let known = AuditEvent(rawValue: event)
+    else { return nil }
+    self.event = known
+    job = AuditLineHead.text(line, after: ",\"job\":\"", at: &at)
+  }
+
+  private static func text(_ line: UnsafeRawBufferPointer, after key: StaticString, at: inout Int) -> String? {
+    let length = key.utf8CodeUnitCount
+    guard at + length < line.count else { return nil }
+    for index in 0..<length where line[at + index] != key.utf8Start[index] { return nil }
+    let start = at + length
+    var end = start
+    while end < line.count, line[end] != UInt8(ascii: "\"") { end += 1 }
+    guard end < line.count else { return nil }
+    at = end + 1
+    return String(decoding: UnsafeRawBufferPointer(rebasing: line[start..<end]), as: UTF8.self)
+  }
+}
+
+/// What the log says last about a job.
+package struct AuditTrace: Sendable {
+  /// The newest event of the job.
+  package var last: AuditEvent
+  /// The newest `claimed` line, when no end of an attempt is newer.
+  package var claim: JSONValue?
+  /// The newest line with a record.
+  package var settle: JSONValue?
+  /// Further claims before `claim` without an end between them; a job that keeps taking the machine down shows here.
+  package var repeatedClaims = 0
+
+  /// The record in the settling line, as bytes; nil when only its hash is there.
+  package var record: [UInt8]? {
+    guard case .raw(let bytes)? = settle?["record"] else { return nil }
+    return bytes
+  }
+
+  /// Whether the log bears out this record: word for word, or by its hash.
+  package func bearsOut(_ bytes: [UInt8]) -> Bool {
+    if let record { return record == bytes }
+    return settle?["record_sha256"]?.string == Digest.sha256(bytes)
+  }
+}
+
+package enum AuditReader {
+  /// Reads newest first until everything asked for is found. Ids the log does not know are missing in the answer.
+  package static func traces(of ids: Set<String>, in spool: Spool) throws(SpoolError) -> [String: AuditTrace] {
+    guard !ids.isEmpty else { return [:] }
+    var open = ids
+    var traces: [String: AuditTrace] = [:]
+    for file in try AuditFile.list(spool).reversed() {
+      let map = try MappedFile(file.name, in: spool)
+      map.linesBackwards { line in
+        guard let head = AuditLineHead(line), let job = head.job, open.contains(job) else { return true }
+        var trace = traces[job] ?? AuditTrace(last: head.event)
+        if head.event == .claimed {
+          if trace.claim == nil, trace.settle == nil {
+            trace.claim = try? JSONReader.parse(Array(line))
+          } else {
+            trace.repeatedClaims += 1
+          }
+        }
+        if head.event.settles || head.event == .edited {
+          trace.settle = try? JSONReader.parse(Array(line), rawKeys: ["record"])
+          open.remove(job)
+        }
+        if head.event == .submitted { open.remove(job) }
+        traces[job] = trace
+        return !open.isEmpty
+      }
+      if open.isEmpty { break }
+    }
+    return traces
+  }
+
+  /// Every line of the log, oldest first, parsed; `body` returns false to stop.
+  package static func lines(
+    in spool: Spool, from day: String? = nil, _ body: (UnsafeRawBufferPointer, AuditFile) -> Bool
+  ) throws(SpoolError) {
+    for file in try AuditFile.list(spool) where day.map({ file.day >= $0 }) ?? true {
+      let map = try MappedFile(file.name, in: spool)
+      var go = true
+      map.lines { line in
+        go = body(line, file)
+        return go
+      }
+      if !go { return }
+    }
+  }
+}

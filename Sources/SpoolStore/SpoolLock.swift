@@ -1,0 +1,67 @@
+/// The lock of the daemon: an OFD write lock on the file `lock`. It goes with the process, however that ends, so there is
+/// no stale lock to clean up. Readers test it and never take it.
+internal import CSpoolShims
+internal import Glibc
+
+package final class SpoolLock: Sendable {
+  private let fd: Int32
+
+  /// Who holds the lock, from what it wrote into the file.
+  package struct Holder: Sendable, Equatable {
+    package var pid: Int32
+    package var node: String
+    /// `jobspoold`, or the command that works on a spool without one.
+    package var program: String
+  }
+
+  /// Takes the lock or throws `locked`, naming the holder.
+  package init(_ spool: Spool, node: String, program: String) throws(SpoolError) {
+    let path = "\(spool.path)/lock"
+    do throws(Errno) {
+      fd = try spool.syscalls.open(spool.root, "lock", flags: O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o644)
+    } catch {
+      throw SpoolError(doing: "opening the lock", path: path, error)
+    }
+    guard spool_lock(fd) == 0 else {
+      let failure = Errno.current
+      close(fd)
+      guard failure == Errno(EAGAIN) || failure == .access else {
+        throw SpoolError(doing: "locking the spool", path: path, failure)
+      }
+      let holder = SpoolLock.holder(spool)
+      let who = holder.map { "\($0.program), pid \($0.pid) on \($0.node)" } ?? "another process"
+      throw SpoolError(.locked, "the spool \(spool.path) is held by \(who)")
+    }
+    do throws(Errno) {
+      let text = "\(getpid()) \(node) \(program)\n"
+      try spool.syscalls.truncate(fd, size: 0)
+      try spool.syscalls.write(fd, Array(text.utf8), offset: 0)
+    } catch {
+      close(fd)
+      throw SpoolError(doing: "writing the lock", path: path, error)
+    }
+  }
+
+  deinit { close(fd) }
+
+  /// Whether anybody holds the lock, tested with F_OFD_GETLK.
+  package static func isHeld(_ spool: Spool) -> Bool {
+    guard let fd = try? spool.syscalls.open(spool.root, "lock", flags: O_RDONLY | O_NOFOLLOW, mode: 0) else {
+      return false
+    }
+    defer { close(fd) }
+    return spool_is_locked(fd) == 1
+  }
+
+  /// Who holds it; nil when nobody does, or the file does not say.
+  package static func holder(_ spool: Spool) -> Holder? {
+    guard let fd = try? spool.syscalls.open(spool.root, "lock", flags: O_RDONLY | O_NOFOLLOW, mode: 0) else {
+      return nil
+    }
+    defer { close(fd) }
+    guard spool_is_locked(fd) == 1, let bytes = try? spool.syscalls.read(fd, count: 512, offset: 0) else { return nil }
+    let words = String(decoding: bytes, as: UTF8.self).split(whereSeparator: { $0 == " " || $0 == "\n" })
+    guard words.count >= 3, let pid = Int32(words[0]) else { return nil }
+    return Holder(pid: pid, node: String(words[1]), program: String(words[2]))
+  }
+}

@@ -1,0 +1,439 @@
+/// Every rename and every unlink of a job after its publication happens here, and each leaves its line in the audit log.
+/// Only the holder of the lock may have one: the daemon, or an operator command while no daemon runs.
+///
+/// Claiming. `new/ID.json` is renamed to `cur/ID.json` without replacing; the kernel decides who wins. Nothing else can
+/// touch the name then: producers may not write in `cur/`. A file that is not ours alone (another owner, or a second
+/// link) could still be changed through an open descriptor or its other name, so it is adopted: copied to `tmp/`, synced,
+/// renamed over `cur/ID.json`. Only what then lies in `cur/` is validated, run and completed.
+///
+///     crash after the rename     the file lies in cur/ without a `claimed` line: recovery puts it back, uncounted
+///     crash during the copy      the original is still in cur/; the sweeper removes the copy
+///     crash after the copy       the same as after the rename
+///
+/// Settling. The order is that of `Settlement`; until the rename everything can be completed from the log.
+///
+///     crash before the line is durable    the attempt counts as crashed
+///     crash after it                      recovery completes the record in the file and makes the rename
+///
+/// Moves by administrators (`mv`) need nothing of this: a scan finds the file where it is.
+internal import CSpoolShims
+internal import Glibc
+package import JobModel
+
+package final class Transitions {
+  package let spool: Spool
+  package let audit: AuditLog
+  let syscalls: any SpoolSyscalls
+  private let uid = geteuid()
+
+  package init(_ spool: Spool, audit: AuditLog) {
+    self.spool = spool
+    self.audit = audit
+    syscalls = spool.syscalls
+  }
+
+  package var node: String { audit.node }
+
+  // MARK: Claiming
+
+  /// Renames `new/ID.json` into `cur/`, adopts what is not ours alone, reads and scans it.
+  ///
+  /// nil: the file is not there any more, or `cur/` already has the name, or it is a directory; the race is lost.
+  /// - Parameters:
+  ///   - fresh: claim it under this id instead, to be judged as a twin of `id`.
+  ///   - limit: bytes a job may have.
+  package func claim(_ id: String, as fresh: String? = nil, limit: Int) throws(SpoolError) -> Claim? {
+    let name = JobID.fileName(id)
+    let claimed = fresh ?? id
+    let cur = spool.descriptor(JobState.cur)
+    do throws(Errno) {
+      try syscalls.rename(spool.descriptor(JobState.new), name, to: cur, JobID.fileName(claimed), replacing: false)
+    } catch {
+      if error == .noEntry || error == .exists { return nil }
+      throw SpoolError(doing: "claiming the job", path: spool.path(of: id, in: .new), error)
+    }
+    return try read(claimed, twinOf: fresh == nil ? nil : id, limit: limit)
+  }
+
+  /// Takes up a file that lies in `cur/` already: after `claim`'s rename, or found there by recovery.
+  package func read(_ id: String, twinOf: String? = nil, limit: Int) throws(SpoolError) -> Claim? {
+    let name = JobID.fileName(id)
+    let cur = spool.descriptor(JobState.cur)
+    let path = spool.path(of: id, in: .cur)
+    let status: FileStatus
+    do throws(Errno) { status = try syscalls.status(cur, name) } catch {
+      if error == .noEntry { return nil }
+      throw SpoolError(doing: "looking at the job", path: path, error)
+    }
+    func refused(_ problem: JobProblem, fd: Int32 = -1) -> Claim {
+      Claim(
+        id: id, twinOf: twinOf, fd: fd, content: .failure(problem), uid: status.uid,
+        firstSeen: WallTime(microseconds: status.changed), size: status.size, sha256: Digest.none, syscalls: syscalls)
+    }
+    switch status.kind {
+    case .regular: break
+    case .directory:
+      // It became one between the look and the rename. It is no job; back to where it was.
+      do throws(Errno) {
+        try syscalls.rename(cur, name, to: spool.descriptor(JobState.new), name, replacing: false)
+      } catch {
+        throw SpoolError(doing: "putting a directory back", path: path, error)
+      }
+      return nil
+    case .symbolicLink:
+      return refused(JobProblem(.specialFile, "a symbolic link; a job must be a regular file"))
+    case .other:
+      return refused(JobProblem(.specialFile, "a device, pipe or socket; a job must be a regular file"))
+    }
+    guard status.size <= limit else {
+      return refused(
+        JobProblem(.tooLarge, "the file has \(status.size) bytes; max_job_bytes allows \(limit)"))
+    }
+    let isOurs = status.uid == uid && status.links == 1
+    var fd: Int32
+    do throws(Errno) {
+      fd = try syscalls.open(cur, name, flags: (isOurs ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK, mode: 0)
+    } catch {
+      if error == .access || error == .permission {
+        return refused(
+          JobProblem(.unreadable, "the daemon may not read the file (\(error.message)); write it with mode 0640 or 0644"))
+      }
+      throw SpoolError(doing: "opening the job", path: path, error)
+    }
+    var bytes: [UInt8]
+    do throws(Errno) {
+      bytes = try syscalls.read(fd, count: limit + 1 < status.size ? limit + 1 : status.size, offset: 0)
+      // Somebody may have added to it since; an adopted file must be read to its end, whatever that is now.
+      if !isOurs, bytes.count == status.size { bytes = try syscalls.read(fd, count: limit + 1, offset: 0) }
+    } catch {
+      syscalls.close(fd)
+      return refused(JobProblem(.unreadable, "the file cannot be read: \(error.message)"))
+    }
+    guard bytes.count <= limit else {
+      return refused(JobProblem(.tooLarge, "the file has more than the \(limit) bytes of max_job_bytes"), fd: fd)
+    }
+    if !isOurs {
+      let copy = try adopt(id, bytes)
+      syscalls.close(fd)
+      fd = copy
+    }
+    let content: Result<Job, JobProblem>
+    var sha256 = Digest.none
+    do throws(JobProblem) {
+      // A twin carries the id it was dropped under.
+      let job = try JobScanner.scan(bytes, id: twinOf ?? id)
+      content = .success(job)
+      sha256 = job.record?.sha256 ?? Digest.sha256(bytes[..<job.head], bytes[job.tail...])
+    } catch {
+      content = .failure(error)
+      sha256 = Digest.sha256(bytes)
+    }
+    return Claim(
+      id: id, twinOf: twinOf, fd: fd, content: content, uid: status.uid,
+      firstSeen: WallTime(microseconds: status.changed), size: bytes.count, sha256: sha256, syscalls: syscalls)
+  }
+
+  /// Replaces `cur/ID.json` by a copy that is ours alone, durable before the original goes.
+  private func adopt(_ id: String, _ bytes: [UInt8]) throws(SpoolError) -> Int32 {
+    let name = ".adopt.\(id)"
+    let tmp = spool.descriptor(Spool.Folder.tmp)
+    do throws(Errno) {
+      do throws(Errno) { try syscalls.unlink(tmp, name) } catch { if error != .noEntry { throw error } }
+      let fd = try syscalls.open(tmp, name, flags: O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o640)
+      do throws(Errno) {
+        try syscalls.write(fd, bytes, offset: 0)
+        try syscalls.sync(fd)
+        try syscalls.rename(tmp, name, to: spool.descriptor(JobState.cur), JobID.fileName(id), replacing: true)
+        return fd
+      } catch {
+        syscalls.close(fd)
+        throw error
+      }
+    } catch {
+      throw SpoolError(doing: "adopting the job", path: spool.path(of: id, in: .cur), error)
+    }
+  }
+
+  /// The line that makes the coming run count. With it the file can be cut back to what it was, should a power cut tear it.
+  package func noteClaim(
+    _ claim: borrowing Claim, type: String, attempt: Int, at time: WallTime
+  ) throws(SpoolError) {
+    let head: Int?
+    if case .success(let job) = claim.content { head = job.head } else { head = nil }
+    let size = claim.size
+    let twinOf = claim.twinOf
+    try audit.append(
+      .claimed, at: time, job: claim.id, type: type, from: .new, to: .cur, attempt: attempt
+    ) { writer in
+      writer.key("bytes")
+      writer.int(size)
+      if let head {
+        writer.key("head")
+        writer.int(head)
+      }
+      if let twinOf {
+        writer.key("twin_of")
+        writer.string(twinOf)
+      }
+    }
+  }
+
+  /// Puts a claimed file back as if nothing had been. When its place was taken meanwhile, it stays in `cur/` and false is
+  /// returned: the twin has to move away first.
+  package func unclaim(_ claim: borrowing Claim) throws(SpoolError) -> Bool {
+    try move(claim.id, .cur, .new)
+  }
+
+  // MARK: Settling
+
+  /// Step one: the record goes into the file. May be repeated.
+  package func write(_ settlement: Settlement) throws(SpoolError) {
+    guard !settlement.isWritten else { return }
+    if settlement.transition == .discardTwin {
+      // Nothing of it will stay.
+    } else if settlement.isWhole {
+      try stageBare(settlement.id, record: settlement.record)
+    } else if case .success(let job) = settlement.claim.content {
+      try put(
+        job.ending(record: settlement.recordJSON), at: job.head, over: settlement.claim.size,
+        fd: settlement.claim.fd, id: settlement.id)
+    }
+    settlement.isWritten = true
+  }
+
+  /// Step two: the audit line, in memory until the log is flushed.
+  package func note(
+    _ settlement: Settlement, at time: WallTime, by: String = "daemon",
+    _ fields: (inout JSONWriter) -> Void = { _ in }
+  ) throws(SpoolError) {
+    guard !settlement.isNoted, let event = settlement.transition.event else { return }
+    let record = settlement.record
+    let job: Job? = if case .success(let job) = settlement.claim.content { job } else { nil }
+    try audit.append(
+      event, at: time, job: settlement.id, type: job?.type, from: .cur, to: settlement.transition.to,
+      attempt: record.attempt == 0 ? nil : record.attempt, by: by
+    ) { writer in
+      fields(&writer)
+      if let twinOf = settlement.claim.twinOf {
+        writer.key("twin_of")
+        writer.string(twinOf)
+      }
+      guard settlement.transition != .discardTwin else {
+        writer.key("discarded")
+        writer.bool(true)
+        return
+      }
+      if let job {
+        writer.key("head")
+        writer.int(job.head)
+      }
+      if settlement.needsFileSync {
+        writer.key("record_sha256")
+        writer.string(Digest.sha256(settlement.recordJSON))
+      } else {
+        writer.key("record")
+        writer.raw(settlement.recordJSON)
+      }
+    }
+    settlement.isNoted = true
+  }
+
+  /// Step three, after the line is durable: the rename. Returns false when the place is taken (a twin in `new/`), which
+  /// has to be moved away before this is repeated.
+  package func publish(_ settlement: Settlement) throws(SpoolError) -> Bool {
+    let id = settlement.id
+    if settlement.isWhole, settlement.transition != .discardTwin {
+      try publishWhole(id, settlement.record)
+      return true
+    }
+    switch settlement.transition {
+    case .discardTwin:
+      try remove(id, from: .cur)
+      return true
+    case .retry, .release, .unclaim:
+      try clearDead(id)
+      return try move(id, .cur, .new)
+    default:
+      let to = settlement.record.outcome?.state ?? .dead
+      // An older file of the same id in dead/ is what this run replaces; one in done/ is nobody's to replace.
+      if to == .done { try clearDead(id) }
+      try settleMove(id, to, replacing: to == .dead)
+      return true
+    }
+  }
+
+  /// The history of a twin in `dead/` was copied into a record that is durable now: the old file goes.
+  private func clearDead(_ id: String) throws(SpoolError) {
+    do throws(Errno) {
+      try syscalls.unlink(spool.descriptor(JobState.dead), JobID.fileName(id))
+    } catch {
+      if error == .noEntry { return }
+      throw SpoolError(doing: "removing the replaced job", path: spool.path(of: id, in: .dead), error)
+    }
+  }
+
+  private func put(
+    _ ending: [UInt8], at head: Int, over size: Int, fd: Int32, id: String
+  ) throws(SpoolError) {
+    do throws(Errno) {
+      try syscalls.write(fd, ending, offset: head)
+      if head + ending.count < size { try syscalls.truncate(fd, size: head + ending.count) }
+    } catch {
+      throw SpoolError(doing: "writing the record", path: spool.path(of: id, in: .cur), error)
+    }
+  }
+
+  /// Cuts a file in `cur/` back to what the producer wrote and puts `record` in again, or none: for recovery, when a crash
+  /// tore a record or left one whose end was never durable. Throws a problem when the producer's own part is damaged.
+  package func restore(_ id: String, head: Int, record: [UInt8]?) throws(SpoolError) -> JobProblem? {
+    let name = JobID.fileName(id)
+    do throws(Errno) {
+      let fd = try syscalls.open(
+        spool.descriptor(JobState.cur), name, flags: O_RDWR | O_NOFOLLOW | O_NONBLOCK, mode: 0)
+      defer { syscalls.close(fd) }
+      let size = try syscalls.status(fd).size
+      let prefix = try syscalls.read(fd, count: min(head, size), offset: 0)
+      let bare = prefix + Array("}\n".utf8)
+      let job: Job
+      do throws(JobProblem) { job = try JobScanner.scan(bare) } catch {
+        guard error.code == .missingType else { return error }
+        job = Job(bytes: bare, type: "", head: head, tail: head)
+      }
+      let ending = record.map { job.ending(record: $0) } ?? Array("}\n".utf8)
+      try syscalls.write(fd, ending, offset: head)
+      try syscalls.truncate(fd, size: head + ending.count)
+      return nil
+    } catch {
+      throw SpoolError(doing: "restoring the job", path: spool.path(of: id, in: .cur), error)
+    }
+  }
+
+  // MARK: Files that are no jobs
+
+  /// Writes the object that stands for a file the scanner refused.
+  private func stageBare(_ id: String, record: JobRecord) throws(SpoolError) {
+    let name = ".bare.\(id)"
+    let tmp = spool.descriptor(Spool.Folder.tmp)
+    do throws(Errno) {
+      let fd = try syscalls.open(tmp, name, flags: O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: 0o640)
+      defer { syscalls.close(fd) }
+      try syscalls.write(fd, Job.bare(record: record), offset: 0)
+      try syscalls.sync(fd)
+    } catch {
+      throw SpoolError(doing: "writing the record", path: "\(spool.path)/tmp/\(name)", error)
+    }
+  }
+
+  /// First the record appears in `dead/`, then the file leaves `cur/`: a crash in between leaves a name in `cur/`, which is
+  /// where recovery looks.
+  private func publishWhole(_ id: String, _ record: JobRecord) throws(SpoolError) {
+    let dead = spool.descriptor(JobState.dead)
+    do throws(Errno) {
+      do throws(Errno) {
+        try syscalls.rename(
+          spool.descriptor(Spool.Folder.tmp), ".bare.\(id)", to: dead, JobID.fileName(id), replacing: true)
+      } catch {
+        // Repeated after a crash or a full disk: the record is there already.
+        guard error == .noEntry, (try? syscalls.status(dead, JobID.fileName(id))) != nil else { throw error }
+      }
+      try syscalls.rename(
+        spool.descriptor(JobState.cur), JobID.fileName(id), to: dead, "\(id).bad", replacing: true)
+    } catch {
+      throw SpoolError(doing: "moving the refused file to dead", path: spool.path(of: id, in: .cur), error)
+    }
+  }
+
+  // MARK: Moves of operators and janitors
+
+  /// dead or done → new: one rename; the record tells that it starts over.
+  package func requeue(_ id: String, from: JobState, type: String?, at time: WallTime, by: String) throws(SpoolError) {
+    try operate(.requeue, id, from, .new, type: type, at: time, by: by)
+  }
+
+  /// new → hold.
+  package func hold(_ id: String, type: String?, at time: WallTime, by: String) throws(SpoolError) {
+    try operate(.hold, id, .new, .hold, type: type, at: time, by: by)
+  }
+
+  /// hold → new.
+  package func unhold(_ id: String, type: String?, at time: WallTime, by: String) throws(SpoolError) {
+    try operate(.unhold, id, .hold, .new, type: type, at: time, by: by)
+  }
+
+  private func operate(
+    _ transition: Transition, _ id: String, _ from: JobState, _ to: JobState, type: String?, at time: WallTime,
+    by: String
+  ) throws(SpoolError) {
+    guard try move(id, from, to) else {
+      guard try spool.exists(id, in: from) else {
+        throw SpoolError(.noSuchJob, "\(id) is not in \(from.rawValue)")
+      }
+      throw SpoolError(.exists, "\(id) cannot move to \(to.rawValue): another job of that id is there")
+    }
+    guard let event = transition.event else { return }
+    try audit.append(event, at: time, job: id, type: type, from: from, to: to, by: by)
+  }
+
+  /// Removes a finished or held job, its `.bad` file and its log. The line is written before: what is gone was announced.
+  package func purge(
+    _ id: String, from: JobState, type: String?, at time: WallTime, by: String, reason: String
+  ) throws(SpoolError) {
+    try audit.append(.purged, at: time, job: id, type: type, from: from, by: by) { writer in
+      writer.key("reason")
+      writer.string(reason)
+    }
+    try audit.flush()
+    try remove(id, from: from)
+    do throws(Errno) {
+      if from == .dead {
+        do throws(Errno) { try syscalls.unlink(spool.descriptor(JobState.dead), "\(id).bad") } catch {
+          if error != .noEntry { throw error }
+        }
+      }
+      do throws(Errno) { try syscalls.unlink(spool.descriptor(Spool.Folder.log), "jobs/\(id).log") } catch {
+        if error != .noEntry { throw error }
+      }
+    } catch {
+      throw SpoolError(doing: "removing what belongs to the job", path: spool.path(of: id, in: from), error)
+    }
+  }
+
+  /// Removes a staged file a dead writer left in `tmp/`.
+  package func sweepStaged(_ name: String) throws(SpoolError) {
+    do throws(Errno) { try syscalls.unlink(spool.descriptor(Spool.Folder.tmp), name) } catch {
+      if error == .noEntry { return }
+      throw SpoolError(doing: "sweeping tmp", path: "\(spool.path)/tmp/\(name)", error)
+    }
+  }
+
+  // MARK: Renames
+
+  /// false: the source is gone or the target is taken.
+  private func move(_ id: String, _ from: JobState, _ to: JobState) throws(SpoolError) -> Bool {
+    let name = JobID.fileName(id)
+    do throws(Errno) {
+      try syscalls.rename(spool.descriptor(from), name, to: spool.descriptor(to), name, replacing: false)
+      return true
+    } catch {
+      if error == .noEntry || error == .exists { return false }
+      throw SpoolError(doing: "moving the job to \(to.rawValue)", path: spool.path(of: id, in: from), error)
+    }
+  }
+
+  private func settleMove(_ id: String, _ to: JobState, replacing: Bool) throws(SpoolError) {
+    let name = JobID.fileName(id)
+    do throws(Errno) {
+      try syscalls.rename(
+        spool.descriptor(JobState.cur), name, to: spool.descriptor(to), name, replacing: replacing)
+    } catch {
+      throw SpoolError(doing: "moving the job to \(to.rawValue)", path: spool.path(of: id, in: .cur), error)
+    }
+  }
+
+  private func remove(_ id: String, from: JobState) throws(SpoolError) {
+    do throws(Errno) { try syscalls.unlink(spool.descriptor(from), JobID.fileName(id)) } catch {
+      if error == .noEntry { return }
+      throw SpoolError(doing: "removing the job", path: spool.path(of: id, in: from), error)
+    }
+  }
+}
