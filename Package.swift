@@ -38,7 +38,8 @@ let package = Package(
     // The only user of libinotifytools, and a program of its own: the library is GPL-2.0-only.
     .systemLibrary(name: "CInotifyTools", providers: [.apt(["libinotifytools0-dev"])]),
     .executableTarget(
-      name: "jobspool-watch", dependencies: ["CInotifyTools"], linkerSettings: [.linkedLibrary("inotifytools")]),
+      name: "jobspool-watch", dependencies: ["CInotifyTools"], exclude: ["LICENSE"],
+      linkerSettings: [.linkedLibrary("inotifytools")]),
     .target(name: "SpoolWatch", dependencies: ["CSpoolShims"], swiftSettings: strict),
 
     .target(name: "SpoolTestSupport", dependencies: ["JobModel", "SpoolStore"], path: "Tests/SpoolTestSupport", swiftSettings: strict),
