@@ -35,6 +35,16 @@ let package = Package(
       dependencies: ["JobModel", "SpoolStore", "CSpoolShims", .product(name: "Logging", package: "swift-log")],
       swiftSettings: strict),
 
+    .target(name: "JobHandlers", dependencies: ["JobModel", "JobEngine", "CSpoolShims"], swiftSettings: strict),
+    .executableTarget(
+      name: "jobspoold",
+      dependencies: [
+        "JobModel", "SpoolStore", "SpoolConfig", "SpoolWatch", "JobEngine", "JobHandlers", "CSpoolShims",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: strict),
+
     // The only user of libinotifytools, and a program of its own: the library is GPL-2.0-only.
     .systemLibrary(name: "CInotifyTools", providers: [.apt(["libinotifytools0-dev"])]),
     .executableTarget(

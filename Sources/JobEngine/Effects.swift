@@ -18,14 +18,17 @@ package struct Effects {
     self.logger = logger
   }
 
+  /// CLOCK_REALTIME.
+  package static func wallTime() -> WallTime {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    return WallTime(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)
+  }
+
   /// The real ones.
   package static func real(logger: Logger) -> Effects {
     Effects(
-      now: {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return WallTime(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)
-      },
+      now: wallTime,
       random: { Double(spool_random() >> 11) / 9_007_199_254_740_992 },
       logger: logger)
   }

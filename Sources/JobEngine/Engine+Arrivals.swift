@@ -1,6 +1,6 @@
 /// How names become waiting jobs: from the watcher, and from scans, which are the truth.
-package import JobModel
-package import SpoolStore
+internal import JobModel
+internal import SpoolStore
 
 extension Engine {
   /// The watcher saw a file appear.
@@ -116,7 +116,7 @@ extension Engine {
     guard !isTwin, isKnown, !isExpired else { return agenda.insertForJudgement(id) }
     if job.record != nil, proven[id] == nil { unproven.append(id) }
     let due = job.due(firstSeen: firstSeen)
-    agenda.insert(id, type: job.type, priority: job.priority, due: due, now: now)
+    agenda.insert(id, type: job.type, priority: job.priority, due: due, firstSeen: firstSeen, now: now)
     if let expiry = job.expiry {
       // Its own end may come before its turn.
       loop.after(max(.milliseconds(1), min(expiry - now + .milliseconds(1), .seconds(3600)))) { [unowned self] in

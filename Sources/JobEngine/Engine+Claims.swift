@@ -42,7 +42,8 @@ extension Engine {
       return false
     }
     occupied[id] = claim.sha256
-    var record = JobRecord.taken(from: claim, submitter: submitter(claim.uid), node: node)
+    var record = JobRecord.taken(
+      from: claim, submitter: submitter(claim.uid), firstSeen: pick.firstSeen, node: node)
     guard case .success(let job) = claim.content else {
       refuse(claim, record, now: now)
       return false
@@ -61,7 +62,7 @@ extension Engine {
       judge(claim, job, record, now: now)
       return false
     }
-    guard agenda.types[pick.type].name == job.type, job.due(firstSeen: claim.firstSeen) <= now,
+    guard agenda.types[pick.type].name == job.type, job.notBefore.map({ $0 <= now }) ?? true,
       job.expiry.map({ $0 >= now }) ?? true
     else {
       // Its owner replaced it since it was looked at.

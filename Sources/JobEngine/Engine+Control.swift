@@ -1,7 +1,7 @@
 /// Requests and switches in `ctl/`: files, so that they work over any file system and need no socket. Who asks is the
 /// file's owner.
 internal import Glibc
-package import JobModel
+internal import JobModel
 internal import Logging
 internal import SpoolStore
 

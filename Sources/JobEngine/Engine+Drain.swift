@@ -1,6 +1,6 @@
 /// Stopping in order: no new claims, running jobs get `drain`, then are ended and handed back with their attempt.
 internal import Glibc
-package import JobModel
+internal import JobModel
 internal import Logging
 internal import SpoolStore
 

@@ -15,7 +15,7 @@
 internal import CSpoolShims
 internal import Glibc
 package import JobModel
-package import Logging
+internal import Logging
 package import SpoolStore
 
 package final class Engine {
@@ -164,8 +164,6 @@ package final class Engine {
       writer.string(jobspoolVersion)
       writer.key("pid")
       writer.int(getpid())
-      writer.key("token")
-      writer.string(token)
     }
     try audit.commit()
     return last == nil || last == .daemonStopped
@@ -300,6 +298,12 @@ package final class Engine {
     } catch {
       logger.error("\(error)")
     }
+  }
+
+  /// The same for the composition root.
+  package func raiseAlert(_ code: String, _ message: String) {
+    raise(code, message)
+    turnSoon()
   }
 
   /// Something is well again.

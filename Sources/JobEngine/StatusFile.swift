@@ -2,6 +2,7 @@
 /// second, never when idle. Readers that find it stale look at `lock`.
 internal import Glibc
 internal import JobModel
+internal import Logging
 internal import SpoolStore
 
 struct StatusFile {

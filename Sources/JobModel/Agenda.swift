@@ -29,6 +29,8 @@ package struct Agenda {
   package struct Pick: Sendable, Equatable {
     package var id: String
     package var type: TypeNumber
+    /// When it came into `new/`.
+    package var firstSeen: WallTime
   }
 
   /// One waiting job as the agenda sees it.
@@ -42,6 +44,7 @@ package struct Agenda {
   private struct Slot {
     /// Microseconds; since when it could run, which is also its place in line.
     var due: Int64 = 0
+    var firstSeen: Int64 = 0
     var type: UInt16 = 0
     var priority: UInt8 = 0
     var phase = Phase.free
@@ -109,11 +112,13 @@ package struct Agenda {
   package var count: Int { names.count }
 
   /// Adds a job, or moves the one of that id.
-  package mutating func insert(_ id: String, type: String, priority: UInt8, due: WallTime, now: WallTime) {
+  package mutating func insert(
+    _ id: String, type: String, priority: UInt8, due: WallTime, firstSeen: WallTime? = nil, now: WallTime
+  ) {
     let slot = makeSlot(id)
     let number = number(of: type)
     slots[slot] = Slot(
-      due: due.microseconds, type: UInt16(truncatingIfNeeded: number), priority: priority,
+      due: due.microseconds, firstSeen: (firstSeen ?? due).microseconds, type: UInt16(truncatingIfNeeded: number), priority: priority,
       phase: due > now ? .scheduled : .ready)
     types[number].waiting += 1
     if due > now {
@@ -183,13 +188,14 @@ package struct Agenda {
     }
     guard let best else { return nil }
     let id = names.name(best.slot)
+    let firstSeen = slots[best.slot].firstSeen
     popReady(best.number)
     forget(best.slot)
     slots[best.slot].phase = .free
     names.recycle(best.slot)
     types[best.number].running += 1
     running += 1
-    return Pick(id: id, type: best.number)
+    return Pick(id: id, type: best.number, firstSeen: WallTime(microseconds: firstSeen))
   }
 
   /// A picked job's handler has ended, or it was never started.
