@@ -58,6 +58,7 @@ extension Engine {
   func takeArrivals() {
     let limit = min(incoming.count, incomingNext + 512)
     let now = effects.now()
+    unproven.removeAll(keepingCapacity: true)
     while incomingNext < limit {
       let id = incoming[incomingNext]
       incomingNext += 1
@@ -66,6 +67,7 @@ extension Engine {
         troubled(error)
       }
     }
+    if !unproven.isEmpty { prove(unproven) }
     if incomingNext == incoming.count {
       incoming.removeAll(keepingCapacity: incoming.count < 4096)
       incomingNext = 0
@@ -112,6 +114,7 @@ extension Engine {
     let isKnown = settings.handlers[job.type] != nil || settings.broken[job.type] != nil
     let isExpired = job.expiry.map { $0 < now } ?? false
     guard !isTwin, isKnown, !isExpired else { return agenda.insertForJudgement(id) }
+    if job.record != nil, proven[id] == nil { unproven.append(id) }
     let due = job.due(firstSeen: firstSeen)
     agenda.insert(id, type: job.type, priority: job.priority, due: due, now: now)
     if let expiry = job.expiry {

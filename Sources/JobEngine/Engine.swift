@@ -48,6 +48,8 @@ package final class Engine {
   var settling = Settling()
   /// Records in `new/` that this daemon itself put there: id → hash of the record's text.
   var proven: [String: String] = [:]
+  /// Arrivals of this turn whose records nobody has vouched for yet.
+  var unproven: [String] = []
   /// Ids that had a line in the log when we started.
   var announced: Set<String> = []
   /// Odd names and directories, reported once.
@@ -61,6 +63,15 @@ package final class Engine {
   var isLowOnDisk = false
   var spaceChecked = Duration.zero
   var drain = Drain.no
+  /// Who asked for the end of a job, for its audit line.
+  var operators: [String: String] = [:]
+  var requests: [ControlRequest] = []
+  /// Requests that could not be removed after their answer.
+  var answered: Set<String> = []
+  var switchOwners: [String: String] = [:]
+  var controlIsDue = false
+  var statusIsScheduled = false
+  let startedAt: WallTime
   /// Until when claims are synced before their handlers start.
   var carefulUntil: Duration?
   var turnIsScheduled = false
@@ -85,6 +96,7 @@ package final class Engine {
     self.effects = effects
     logger = effects.logger
     agenda = Agenda(maxJobs: settings.daemon.maxJobs)
+    startedAt = effects.now()
   }
 
   // MARK: Start
