@@ -48,7 +48,14 @@ extension Engine {
       refuse(claim, record, now: now)
       return false
     }
-    if let text = job.recordBytes, !(try isProven(id, text)) {
+    let isForged: Bool
+    do throws(SpoolError) {
+      isForged = if let text = job.recordBytes { try !isProven(id, text) } else { false }
+    } catch {
+      try putBack(claim)
+      throw error
+    }
+    if isForged {
       let problem = JobProblem(
         .forgedRecord, "the file has a \"jobspool\" record that the audit log does not know; drop the job without it",
         key: "jobspool")
@@ -70,7 +77,12 @@ extension Engine {
       return false
     }
     let number = record.attempt + 1
-    try transitions.noteClaim(claim, type: job.type, attempt: number, at: now)
+    do throws(SpoolError) {
+      try transitions.noteClaim(claim, type: job.type, attempt: number, at: now)
+    } catch {
+      try putBack(claim)
+      throw error
+    }
     starting.append(
       Attempt(
         claim: claim, typeNumber: pick.type, handler: handler, job: job, number: number, startedAt: now, record: record))

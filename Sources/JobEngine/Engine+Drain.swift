@@ -19,6 +19,11 @@ extension Engine {
       runner.hurry()
     case .stopping:
       runner.hurry()
+      if running.isEmpty, !settling.isEmpty {
+        // The disk takes nothing more, and somebody insists. Recovery completes what is durable and repeats the rest.
+        logger.warning("\(settling.count) ends are not on the disk; the next start takes care of them")
+        exit(75)
+      }
     }
     status.touch()
     turnSoon()

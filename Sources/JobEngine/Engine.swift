@@ -112,12 +112,13 @@ package final class Engine {
     let mailbox = try loop.mailbox(of: CommitResult.self) { [unowned self] in committed($0) }
     committer = Committer(spool.syscalls) { mailbox.post(CommitResult(failure: $0)) }
     let now = effects.now()
-    let wasClean = try noteStart(now)
+    let previous = try noteStart(now)
     configureAgenda()
     let recovery = Recovery(
       transitions: transitions, maxJobBytes: settings.daemon.maxJobBytes, now: now,
       policy: { [settings] in settings.handlers[$0]?.retry }, random: effects.random)
-    let report = try recovery.run()
+    var report = try recovery.run()
+    if !previous.wasClean, previous.boot != Effects.bootID { report.repaired += try recovery.completeTornEnds() }
     if !report.isEmpty {
       logger.notice(
         "recovered \(report.crashed) interrupted, \(report.completed) finished, \(report.returned) unstarted jobs")
@@ -134,7 +135,7 @@ package final class Engine {
         writer.int(report.repaired)
       }
     }
-    if !wasClean { carefulUntil = EventLoop.now + .seconds(Limits.carefulSeconds) }
+    if !previous.wasClean { carefulUntil = EventLoop.now + .seconds(Limits.carefulSeconds) }
     let waiting = Set(try Scan.ids(in: .new, of: spool))
     announced = try AuditReader.known(waiting, in: spool)
     readSwitches()
@@ -144,29 +145,33 @@ package final class Engine {
     scheduleRescan()
   }
 
-  /// Writes `daemon_started`; tells whether the daemon before us stopped in order.
-  private func noteStart(_ now: WallTime) throws(SpoolError) -> Bool {
+  /// Writes `daemon_started`; tells whether the daemon before us stopped in order, and in which boot it began.
+  private func noteStart(_ now: WallTime) throws(SpoolError) -> (wasClean: Bool, boot: String?) {
     var last: AuditEvent?
-    for file in try AuditFile.list(spool).reversed() where file.node == node && last == nil {
+    var boot: String?
+    for file in try AuditFile.list(spool).reversed() where file.node == node && boot == nil {
       try MappedFile(file.name, in: spool).linesBackwards { line in
         guard let event = AuditLineHead(line)?.event else { return true }
-        last = event
+        last = last ?? event
+        guard event == .daemonStarted else { return true }
+        boot = (try? JSONReader.parse(Array(line)))?["boot"]?.string ?? ""
         return false
       }
     }
     let audit = transitions.audit
     if audit.repaired > 0 {
-      let bytes = audit.repaired
-      raise("audit_repaired", "cut \(bytes) bytes of a torn line off the audit log; a crash left them")
+      raise("audit_repaired", "cut \(audit.repaired) bytes of a torn line off the audit log; a crash left them")
     }
     try audit.append(.daemonStarted, at: now) { writer in
       writer.key("version")
       writer.string(jobspoolVersion)
       writer.key("pid")
       writer.int(getpid())
+      writer.key("boot")
+      writer.string(Effects.bootID)
     }
     try audit.commit()
-    return last == nil || last == .daemonStopped
+    return (last == nil || last == .daemonStopped, boot)
   }
 
   // MARK: Turns
