@@ -3,6 +3,7 @@
 #define CSPOOLSHIMS_H
 
 #include "spool_files.h"
+#include "spool_process.h"
 #include "spool_watch.h"
 
 #endif
