@@ -34,6 +34,8 @@ let package = Package(
       name: "JobEngine",
       dependencies: ["JobModel", "SpoolStore", "CSpoolShims", .product(name: "Logging", package: "swift-log")],
       swiftSettings: strict),
+    // Child processes: the engine's JobRunner.
+    .target(name: "JobHandlers", dependencies: ["JobModel", "JobEngine", "CSpoolShims"], swiftSettings: strict),
 
     // The only user of libinotifytools, and a program of its own: the library is GPL-2.0-only.
     .systemLibrary(name: "CInotifyTools", providers: [.apt(["libinotifytools0-dev"])]),
@@ -44,6 +46,10 @@ let package = Package(
     .target(name: "SpoolTestSupport", dependencies: ["JobModel", "SpoolStore"], path: "Tests/SpoolTestSupport", swiftSettings: strict),
     .testTarget(name: "JobModelTests", dependencies: ["JobModel", "SpoolTestSupport"], swiftSettings: strict),
     .testTarget(name: "SpoolConfigTests", dependencies: ["SpoolConfig", "JobModel"], swiftSettings: strict),
+    .testTarget(name: "JobEngineTests", dependencies: ["JobEngine"], swiftSettings: strict),
+    .testTarget(
+      name: "JobHandlersTests", dependencies: ["JobHandlers", "JobEngine", "JobModel", "CSpoolShims"],
+      swiftSettings: strict),
     .testTarget(name: "SpoolStoreTests", dependencies: ["SpoolStore", "SpoolTestSupport"], swiftSettings: strict),
     .testTarget(
       name: "SpoolWatchTests", dependencies: ["SpoolWatch", "CSpoolShims", "jobspool-watch"], swiftSettings: strict),
