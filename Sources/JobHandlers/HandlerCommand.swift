@@ -5,7 +5,7 @@ package import JobModel
 /// descriptors, and this program needs no code between fork and exec.
 ///
 /// Pure: finding the programs and the account is left to `ProgramLookup` and `Account`.
-package enum CommandLine {
+package enum HandlerCommand {
   /// - Parameters:
   ///   - program: absolute path of `command[0]`.
   ///   - account: whom to become; nil to stay who we are.

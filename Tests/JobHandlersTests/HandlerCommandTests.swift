@@ -3,13 +3,13 @@ import Testing
 
 @testable import JobHandlers
 
-@Suite struct CommandLineTests {
+@Suite struct HandlerCommandTests {
   private func words(
     _ change: (inout HandlerSettings.ProcessLimits) -> Void = { _ in }, account: Account? = nil
   ) throws -> [String] {
     var limits = HandlerSettings.ProcessLimits()
     change(&limits)
-    return try CommandLine.words(
+    return try HandlerCommand.words(
       program: "/opt/tool", command: ["tool", "-x"], limits: limits, account: account
     ) { tool in "/usr/bin/\(tool)" }
   }
@@ -45,7 +45,7 @@ import Testing
     var limits = HandlerSettings.ProcessLimits()
     limits.nice = 1
     #expect(throws: ProgramLookup.Problem("no nice")) {
-      try CommandLine.words(program: "/opt/tool", command: ["tool"], limits: limits, account: nil) {
+      try HandlerCommand.words(program: "/opt/tool", command: ["tool"], limits: limits, account: nil) {
         tool throws(ProgramLookup.Problem) in throw ProgramLookup.Problem("no \(tool)")
       }
     }
