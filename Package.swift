@@ -34,7 +34,7 @@ let package = Package(
       name: "JobEngine",
       dependencies: ["JobModel", "SpoolStore", "CSpoolShims", .product(name: "Logging", package: "swift-log")],
       swiftSettings: strict),
-
+    // Child processes: the engine's JobRunner.
     .target(name: "JobHandlers", dependencies: ["JobModel", "JobEngine", "CSpoolShims"], swiftSettings: strict),
     .executableTarget(
       name: "jobspoold",
@@ -52,10 +52,16 @@ let package = Package(
       linkerSettings: [.linkedLibrary("inotifytools")]),
     .target(name: "SpoolWatch", dependencies: ["CSpoolShims"], swiftSettings: strict),
 
-    .target(name: "SpoolTestSupport", dependencies: ["JobModel", "SpoolStore"], path: "Tests/SpoolTestSupport", swiftSettings: strict),
+    .target(
+      name: "SpoolTestSupport", dependencies: ["JobModel", "SpoolStore"], path: "Tests/SpoolTestSupport",
+      swiftSettings: strict),
     .testTarget(name: "JobModelTests", dependencies: ["JobModel", "SpoolTestSupport"], swiftSettings: strict),
     .testTarget(
       name: "SpoolConfigTests", dependencies: ["SpoolConfig", "JobModel", "SpoolTestSupport"], swiftSettings: strict),
+    .testTarget(name: "JobEngineTests", dependencies: ["JobEngine"], swiftSettings: strict),
+    .testTarget(
+      name: "JobHandlersTests", dependencies: ["JobHandlers", "JobEngine", "JobModel", "CSpoolShims"],
+      swiftSettings: strict),
     .testTarget(name: "SpoolStoreTests", dependencies: ["SpoolStore", "SpoolTestSupport"], swiftSettings: strict),
     .testTarget(
       name: "SpoolWatchTests", dependencies: ["SpoolWatch", "CSpoolShims", "jobspool-watch"], swiftSettings: strict),

@@ -34,7 +34,7 @@ final class Launch {
     }
     do {
       program = try ProgramLookup.find(settings.command.first ?? "", folder: folder, searchPath: searchPath)
-      let words = try CommandLine.words(
+      let words = try HandlerCommand.words(
         program: program, command: settings.command, limits: settings.limits, account: account
       ) { tool throws(ProgramLookup.Problem) in
         try ProgramLookup.find(tool, folder: "/", searchPath: "/usr/bin:/bin:\(searchPath)")

@@ -45,18 +45,30 @@ final class Strays {
     var id: String
     var leader: pid_t
     var token: String
+    /// Sessions the job's processes were found in. No pid is given out while a session has its number, and all of
+    /// this happens before the last member is reaped.
+    var sessions: Set<pid_t>
     /// Ids of the jobs that run now, this one not included.
     var running: () -> [String]
+
+    init(id: String, leader: pid_t, token: String, running: @escaping () -> [String]) {
+      self.id = id
+      self.leader = leader
+      self.token = token
+      sessions = [leader]
+      self.running = running
+    }
   }
 
   /// Kills and reaps until nothing of the job is left, then calls `done`: at once in the usual case, without blocking
   /// otherwise. A process the kernel cannot end (uninterruptible sleep) delays `done` until it ends.
   func clear(_ remains: Remains, done: @escaping () -> Void) {
-    let found = look(remains)
+    var remains = remains
+    let found = look(&remains)
     guard !found.isEmpty else { return done() }
     var waiting = 0
     var starting = true
-    let step: () -> Void = { [self] in
+    let step: () -> Void = { [self, remains] in
       if !starting && waiting == 0 { clear(remains, done: done) }
     }
     for pid in found {
@@ -84,11 +96,11 @@ final class Strays {
     starting = false
     // Nothing to wait for though something was found: it went by itself, or we may not touch it. Look once more in a
     // moment rather than spin.
-    if waiting == 0 { loop.after(.milliseconds(10)) { [self] in clear(remains, done: done) } }
+    if waiting == 0 { loop.after(.milliseconds(10)) { [self, remains] in clear(remains, done: done) } }
   }
 
   /// Living processes of the job. Reaps the dead among the strangers on the way.
-  private func look(_ remains: Remains) -> [pid_t] {
+  private func look(_ remains: inout Remains) -> [pid_t] {
     var found: [pid_t] = []
     var unclear: Set<pid_t> = []
     for pid in ownChildren() where !isExpected(pid) {
@@ -96,6 +108,7 @@ final class Strays {
       if entry.isZombie {
         if ownsProcess || isOf(remains, entry) { reap(pid) }
       } else if isOf(remains, entry) || ProcessTable.environment(of: pid, holds: marks(remains)) {
+        remains.sessions.insert(entry.session)
         found.append(pid)
       } else if !ProcessTable.environment(of: pid, names: "JOBSPOOL_TOKEN") {
         unclear.insert(pid)
@@ -141,7 +154,7 @@ final class Strays {
   }
 
   private func isOf(_ remains: Remains, _ entry: ProcessTable.Entry) -> Bool {
-    entry.session == remains.leader || entry.group == remains.leader
+    remains.sessions.contains(entry.session) || entry.group == remains.leader
   }
 
   private func marks(_ remains: Remains) -> [[UInt8]] {
