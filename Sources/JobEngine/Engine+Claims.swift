@@ -14,9 +14,9 @@ extension Engine {
     while let pick = agenda.next(now: now) {
       do throws(SpoolError) {
         let isStarting = try begin(pick, now: now)
-        if !isStarting { agenda.ended(pick.type) }
+        if !isStarting { drop(pick) }
       } catch {
-        agenda.ended(pick.type)
+        drop(pick)
         incoming.append(pick.id)
         troubled(error)
         updatePause()
@@ -25,6 +25,13 @@ extension Engine {
       }
       updatePause()
     }
+  }
+
+  /// Nothing of a pick will run: its places are free again.
+  private func drop(_ pick: Agenda.Pick) {
+    agenda.ended(pick.type)
+    agenda.learn(pick.type, succeeded: nil, now: effects.now())
+    if let value = pick.keys.serial { agenda.rested(pick.type, serial: value) }
   }
 
   /// One claim; false when nothing of it will run.
@@ -78,11 +85,12 @@ extension Engine {
     }
     let number = record.attempt + 1
     do throws(SpoolError) {
-      try transitions.noteClaim(claim, type: job.type, attempt: number, at: now)
+      try transitions.noteClaim(claim, type: job.type, attempt: number, rateKey: pick.keys.rate, at: now)
     } catch {
       try putBack(claim)
       throw error
     }
+    if let value = pick.keys.serial { holding[id] = (pick.type, value) }
     starting.append(
       Attempt(
         claim: claim, typeNumber: pick.type, handler: handler, job: job, number: number, startedAt: now, record: record))
@@ -182,6 +190,9 @@ extension Engine {
 
   /// A job that can be read: expired, or of a type nobody handles. If neither is true any more, it goes back.
   private func judge(_ claim: consuming Claim, _ job: Job, _ record: JobRecord, now: WallTime) {
+    if let sentence = condemned.removeValue(forKey: claim.id) {
+      return bury(claim, record, sentence.outcome, sentence.error, sentence.transition, now: now)
+    }
     if let expiry = job.expiry, expiry < now {
       let error = JobError(
         code: "expired", message: "it had not started by \(expiry.rfc3339)",

@@ -184,7 +184,7 @@ extension Engine {
     let state = try work.perform(verb, id)
     switch verb {
     case .requeue, .release: incoming.append(id)
-    case .hold, .cancel, .purge: agenda.remove(id)
+    case .hold, .cancel, .purge: forget(id)
     }
     return Rest(state: state)
   }
@@ -193,7 +193,7 @@ extension Engine {
     guard let claim = try transitions.claim(id, limit: settings.daemon.maxJobBytes) else {
       throw SpoolError(.noSuchJob, "\(id) is not waiting any more")
     }
-    agenda.remove(id)
+    forget(id)
     occupied[id] = claim.sha256
     operators[id] = who
     let record = JobRecord.taken(from: claim, submitter: submitter(claim.uid), node: node)

@@ -56,6 +56,7 @@ extension Engine {
     }
     run.peakMemory = end.peakMemory
     run.cpuTime = end.cpuTime
+    learn(attempt, verdict)
     let error = verdict == .finish ? nil : end.error ?? attempt.error(of: end, reason: reason)
     run.error = error
     record.add(run)
@@ -67,6 +68,27 @@ extension Engine {
     record.runAt = nil
     if reason == .stalled { noteStalled(attempt, now) }
     settle(attempt, verdict, record, now: now)
+  }
+
+  /// What the type's circuit breaker makes of it.
+  private func learn(_ attempt: Attempt, _ verdict: Verdict) {
+    let wasOpen = agenda.types[attempt.typeNumber].circuit.phase != .closed
+    switch verdict {
+    case .finish: agenda.learn(attempt.typeNumber, succeeded: true, now: effects.now())
+    case .retry: agenda.learn(attempt.typeNumber, succeeded: false, now: effects.now())
+    case .bury(let outcome):
+      // The last of several attempts speaks against the type, a permanent failure against the job.
+      let isTypes = outcome == .failed && attempt.number >= attempt.job.retryPolicy(attempt.handler.retry).maxAttempts
+      agenda.learn(attempt.typeNumber, succeeded: isTypes ? false : nil, now: effects.now())
+    }
+    let type = agenda.types[attempt.typeNumber]
+    if case .open(let until) = type.circuit.phase {
+      raise(
+        "circuit:\(type.name)",
+        "\(type.name) failed \(type.circuit.failures) times in a row and rests; one job is tried at \(until.rfc3339)")
+    } else if wasOpen, type.circuit.phase == .closed {
+      calm("circuit:\(type.name)")
+    }
   }
 
   private func settle(_ attempt: Attempt, _ verdict: Verdict, _ record: JobRecord, now: WallTime) {
@@ -96,6 +118,7 @@ extension Engine {
   /// Hands an attempt back: we interrupted it, or never started it.
   func release(_ attempt: Attempt) {
     guard let claim = attempt.claim.take() else { return }
+    agenda.learn(attempt.typeNumber, succeeded: nil, now: effects.now())
     var record = attempt.record
     record.state = .new
     record.spent = true
@@ -156,13 +179,20 @@ extension Engine {
     occupied[id] = nil
     operators[id] = nil
     status.touch()
+    if let held = holding.removeValue(forKey: id) {
+      agenda.rested(held.type, serial: held.value)
+      turnSoon()
+    }
     switch settlement.transition {
     case .retry, .release, .unclaim:
       proven[id] = Digest.sha256(settlement.recordJSON)
       incoming.append(id)
       turnSoon()
-    default:
+    case .discardTwin, .refuseTwin:
       break
+    default:
+      flowRested(id, batch: settlement.job?.batch, isDone: settlement.record.outcome == .done)
+      turnSoon()
     }
     answerCancelled(id)
   }

@@ -46,6 +46,16 @@ package final class Engine {
   var starting: [Attempt] = []
   /// Settles on their way, by how far they are.
   var settling = Settling()
+  /// Who waits for whom.
+  var flows = Flows()
+  var waitingFor: [String: BlockedArrival] = [:]
+  var blockedArrivals: [BlockedArrival] = []
+  /// Waiting jobs that can only be buried, and why.
+  var condemned: [String: (outcome: JobOutcome, transition: Transition, error: JobError)] = [:]
+  /// Accepted submissions of types whose rate refuses.
+  var submissions: [String: RateWindow] = [:]
+  /// Serial values held by jobs that have not come to rest.
+  var holding: [String: (type: Agenda.TypeNumber, value: UInt64)] = [:]
   /// Records in `new/` that this daemon itself put there: id → hash of the record's text.
   var proven: [String: String] = [:]
   /// Arrivals of this turn whose records nobody has vouched for yet.
@@ -138,6 +148,7 @@ package final class Engine {
     if !previous.wasClean { carefulUntil = EventLoop.now + .seconds(Limits.carefulSeconds) }
     let waiting = Set(try Scan.ids(in: .new, of: spool))
     announced = try AuditReader.known(waiting, in: spool)
+    try rebuildRates(now: now)
     readSwitches()
     checkSpace()
     loop.beforeWait = { [unowned self] in turn() }
@@ -219,6 +230,7 @@ package final class Engine {
       scan()
       scanControl()
       probeBroken()
+      buryForsaken()
       sweep()
       scheduleRescan()
     }
@@ -379,8 +391,10 @@ package final class Engine {
 
   private func configureAgenda() {
     agenda.maxJobs = settings.daemon.maxJobs
+    agenda.setPools(settings.daemon.pools)
     for (type, handler) in settings.handlers {
-      agenda.configure(type, concurrency: handler.concurrency, broken: nil)
+      let rate = handler.rate.flatMap { $0.over == .wait ? $0.rate : nil }
+      agenda.configure(type, concurrency: handler.concurrency, pool: handler.pool, rate: rate)
       calm("handler:\(type)")
     }
     for (type, reason) in settings.broken {

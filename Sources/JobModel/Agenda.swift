@@ -27,6 +27,8 @@ package struct Agenda {
     package var waiting = 0
     /// Of those, how many are not due yet.
     package var scheduled = 0
+    /// Of those, how many wait for other jobs.
+    package var blocked = 0
   }
 
   package typealias PoolNumber = Int
@@ -82,6 +84,8 @@ package struct Agenda {
     case free, scheduled, ready, judging
     /// Due, but a job of the same `serial_by` value runs.
     case parked
+    /// Waits for other jobs (`Flows`).
+    case blocked
     /// Removed, but a heap still points here.
     case removed
   }
@@ -184,7 +188,7 @@ package struct Agenda {
     slots.indices.compactMap { slot in
       switch slots[slot].phase {
       case .free, .removed: nil
-      case .scheduled, .ready, .judging, .parked: names.name(slot)
+      case .scheduled, .ready, .judging, .parked, .blocked: names.name(slot)
       }
     }
   }
@@ -212,6 +216,15 @@ package struct Agenda {
     }
   }
 
+  /// Adds a job that waits for others; it is known, and nothing more, until it is inserted again.
+  package mutating func insertBlocked(_ id: String, type: String) {
+    let slot = makeSlot(id)
+    let number = number(of: type)
+    slots[slot] = Slot(type: UInt16(truncatingIfNeeded: number), phase: .blocked)
+    types[number].waiting += 1
+    types[number].blocked += 1
+  }
+
   /// Adds a job that must be claimed to be judged, at once and beside all limits.
   package mutating func insertForJudgement(_ id: String) {
     let slot = makeSlot(id)
@@ -223,8 +236,10 @@ package struct Agenda {
   @discardableResult
   package mutating func remove(_ id: String) -> Bool {
     guard let slot = names.slot(of: id) else { return false }
+    let isBlocked = slots[slot].phase == .blocked
     forget(slot)
-    slots[slot].phase = .removed
+    slots[slot].phase = isBlocked ? .free : .removed
+    if isBlocked { names.recycle(slot) }
     return true
   }
 
@@ -319,7 +334,7 @@ package struct Agenda {
 
   /// When `next` may have something that it has not now; nil: only an event can change it.
   package mutating func nextDue() -> WallTime? {
-    let reopens = types.lazy.filter { $0.waiting > $0.scheduled }.compactMap(\.circuit.reopens).min()
+    let reopens = types.lazy.filter { $0.waiting > $0.scheduled + $0.blocked }.compactMap(\.circuit.reopens).min()
     guard let timer = nextTimer() else { return reopens }
     return reopens.map { min($0, timer) } ?? timer
   }
@@ -352,10 +367,13 @@ package struct Agenda {
   private mutating func forget(_ slot: Int) {
     let phase = slots[slot].phase
     keys[UInt32(slot)] = nil
-    if phase == .ready || phase == .scheduled || phase == .parked {
+    switch phase {
+    case .ready, .scheduled, .parked, .blocked:
       let number = Int(slots[slot].type)
       types[number].waiting -= 1
       if phase == .scheduled { types[number].scheduled -= 1 }
+      if phase == .blocked { types[number].blocked -= 1 }
+    case .free, .judging, .removed: break
     }
     names.remove(slot: slot)
   }

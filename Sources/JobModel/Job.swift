@@ -126,3 +126,19 @@ package struct Job: Sendable, Equatable {
     return policy
   }
 }
+
+extension Job {
+  /// The value at a JSON pointer into the job, such as `/payload/userId`; nil when it is absent.
+  package func value(at pointer: String) -> JSONValue? {
+    guard let pointer = JSONPointer(pointer), let value = try? JSONReader.parse(bytes) else { return nil }
+    var found: JSONValue? = value
+    for token in pointer.tokens {
+      if let elements = found?.array {
+        found = Int(token).flatMap { elements.indices.contains($0) ? elements[$0] : nil }
+      } else {
+        found = found?[token]
+      }
+    }
+    return found
+  }
+}

@@ -156,7 +156,7 @@ package final class Transitions {
 
   /// The line that makes the coming run count. With it the file can be cut back to what it was, should a power cut tear it.
   package func noteClaim(
-    _ claim: borrowing Claim, type: String, attempt: Int, at time: WallTime
+    _ claim: borrowing Claim, type: String, attempt: Int, rateKey: UInt64? = nil, at time: WallTime
   ) throws(SpoolError) {
     let head: Int?
     if case .success(let job) = claim.content { head = job.head } else { head = nil }
@@ -174,6 +174,10 @@ package final class Transitions {
       if let twinOf {
         writer.key("twin_of")
         writer.string(twinOf)
+      }
+      if let rateKey {
+        writer.key("rate_key")
+        writer.string(String(rateKey, radix: 16))
       }
     }
   }
