@@ -105,6 +105,13 @@ package struct Job: Sendable, Equatable {
     }
   }
 
+  /// The moment before which it must not start, as far as the file itself tells; a `delay` counts from elsewhere.
+  package var notBefore: WallTime? {
+    if let record { return record.runAt }
+    if case .at(let time) = start { return time }
+    return nil
+  }
+
   /// The moment after which it must not start any more.
   package var expiry: WallTime? { record?.spent == true ? nil : expiresAt }
 
