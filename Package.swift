@@ -42,10 +42,14 @@ let package = Package(
       linkerSettings: [.linkedLibrary("inotifytools")]),
     .target(name: "SpoolWatch", dependencies: ["CSpoolShims"], swiftSettings: strict),
 
-    .target(name: "SpoolTestSupport", dependencies: ["JobModel", "SpoolStore"], path: "Tests/SpoolTestSupport", swiftSettings: strict),
+    .target(
+      name: "SpoolTestSupport", dependencies: ["JobModel", "SpoolStore"], path: "Tests/SpoolTestSupport",
+      swiftSettings: strict),
     .testTarget(name: "JobModelTests", dependencies: ["JobModel", "SpoolTestSupport"], swiftSettings: strict),
     .testTarget(name: "SpoolConfigTests", dependencies: ["SpoolConfig", "JobModel"], swiftSettings: strict),
-    .testTarget(name: "SpoolStoreTests", dependencies: ["SpoolStore", "SpoolTestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "SpoolStoreTests", dependencies: ["SpoolStore", "JobModel", "CSpoolShims", "SpoolTestSupport"],
+      swiftSettings: strict),
     .testTarget(
       name: "SpoolWatchTests", dependencies: ["SpoolWatch", "CSpoolShims", "jobspool-watch"], swiftSettings: strict),
   ],
