@@ -62,7 +62,9 @@ let package = Package(
     .testTarget(
       name: "JobHandlersTests", dependencies: ["JobHandlers", "JobEngine", "JobModel", "CSpoolShims"],
       swiftSettings: strict),
-    .testTarget(name: "SpoolStoreTests", dependencies: ["SpoolStore", "SpoolTestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "SpoolStoreTests", dependencies: ["SpoolStore", "JobModel", "CSpoolShims", "SpoolTestSupport"],
+      swiftSettings: strict),
     .testTarget(
       name: "SpoolWatchTests", dependencies: ["SpoolWatch", "CSpoolShims", "jobspool-watch"], swiftSettings: strict),
   ],
