@@ -34,6 +34,16 @@ let package = Package(
       name: "JobEngine",
       dependencies: ["JobModel", "SpoolStore", "CSpoolShims", .product(name: "Logging", package: "swift-log")],
       swiftSettings: strict),
+    // Child processes: the engine's JobRunner.
+    .target(name: "JobHandlers", dependencies: ["JobModel", "JobEngine", "CSpoolShims"], swiftSettings: strict),
+    .executableTarget(
+      name: "jobspoold",
+      dependencies: [
+        "JobModel", "SpoolStore", "SpoolConfig", "SpoolWatch", "JobEngine", "JobHandlers", "CSpoolShims",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: strict),
 
     // The reading side: lists, single jobs, counts, statistics, the one reason, the audit log.
     .target(
@@ -50,12 +60,20 @@ let package = Package(
     // The only user of libinotifytools, and a program of its own: the library is GPL-2.0-only.
     .systemLibrary(name: "CInotifyTools", providers: [.apt(["libinotifytools0-dev"])]),
     .executableTarget(
-      name: "jobspool-watch", dependencies: ["CInotifyTools"], linkerSettings: [.linkedLibrary("inotifytools")]),
+      name: "jobspool-watch", dependencies: ["CInotifyTools"], exclude: ["LICENSE"],
+      linkerSettings: [.linkedLibrary("inotifytools")]),
     .target(name: "SpoolWatch", dependencies: ["CSpoolShims"], swiftSettings: strict),
 
-    .target(name: "SpoolTestSupport", dependencies: ["JobModel", "SpoolStore"], path: "Tests/SpoolTestSupport", swiftSettings: strict),
+    .target(
+      name: "SpoolTestSupport", dependencies: ["JobModel", "SpoolStore"], path: "Tests/SpoolTestSupport",
+      swiftSettings: strict),
     .testTarget(name: "JobModelTests", dependencies: ["JobModel", "SpoolTestSupport"], swiftSettings: strict),
-    .testTarget(name: "SpoolConfigTests", dependencies: ["SpoolConfig", "JobModel"], swiftSettings: strict),
+    .testTarget(
+      name: "SpoolConfigTests", dependencies: ["SpoolConfig", "JobModel", "SpoolTestSupport"], swiftSettings: strict),
+    .testTarget(name: "JobEngineTests", dependencies: ["JobEngine"], swiftSettings: strict),
+    .testTarget(
+      name: "JobHandlersTests", dependencies: ["JobHandlers", "JobEngine", "JobModel", "CSpoolShims"],
+      swiftSettings: strict),
     .testTarget(name: "SpoolStoreTests", dependencies: ["SpoolStore", "SpoolTestSupport"], swiftSettings: strict),
     .testTarget(
       name: "SpoolHistoryTests", dependencies: ["SpoolHistory", "SpoolStore", "SpoolConfig", "JobModel"],

@@ -72,7 +72,8 @@ package enum SizeText {
 
   /// `64K`, `1M`, else plain bytes.
   package static func format(_ bytes: Int) -> String {
-    for (suffix, bits) in [("T", 40), ("G", 30), ("M", 20), ("K", 10)] where bytes != 0 && bytes & ((1 << bits) - 1) == 0 {
+    guard bytes != 0 else { return "0" }
+    for (suffix, bits) in [("T", 40), ("G", 30), ("M", 20), ("K", 10)] where bytes & ((1 << bits) - 1) == 0 {
       return "\(bytes >> bits)\(suffix)"
     }
     return "\(bytes)"

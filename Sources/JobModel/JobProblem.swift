@@ -30,14 +30,6 @@ package struct JobProblem: Error, Sendable, Equatable {
     self.place = place
   }
 
-  /// The scanner could not make out a job at all: the file goes to `dead/ID.bad` whole.
-  package var isUnscannable: Bool {
-    switch code {
-    case .badJSON, .badField, .unknownKey, .missingType, .tooLarge, .empty, .unreadable, .specialFile, .wrongID: true
-    case .unknownType, .reservedType, .forgedRecord: false
-    }
-  }
-
   package var description: String {
     guard let place else { return message }
     return "line \(place.line), column \(place.column): \(message)"

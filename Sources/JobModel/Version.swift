@@ -1,2 +1,2 @@
-/// The version of all programs of this build; `--version`, `status.json` and the API say it.
+/// The version of all programs of this package.
 package let jobspoolVersion = "0.1.0"

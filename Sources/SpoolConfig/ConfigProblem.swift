@@ -60,8 +60,9 @@ final class ProblemLog {
 
   /// In the order of the file, whatever order the keys were asked for.
   var sorted: [ConfigProblem] {
-    problems.enumerated().sorted {
-      ($0.element.line ?? 0, $0.element.column ?? 0, $0.offset) < ($1.element.line ?? 0, $1.element.column ?? 0, $1.offset)
+    problems.enumerated().sorted { one, other in
+      (one.element.line ?? 0, one.element.column ?? 0, one.offset)
+        < (other.element.line ?? 0, other.element.column ?? 0, other.offset)
     }.map(\.element)
   }
 }

@@ -6,6 +6,8 @@ struct ConfigReader {
   /// Where this table stands, as shown to the user and as `ConfigKeys` lists it.
   let path: String
   let pattern: String
+  /// Where the table begins: the place of what is missing in it. Unknown for the root.
+  private let place: (line: Int, column: Int)?
   private let entries: [TOMLEntry]
 
   init(_ root: TOMLNode, keys: ConfigKeys, log: ProblemLog) {
@@ -13,6 +15,7 @@ struct ConfigReader {
   }
 
   private init(_ node: TOMLNode, keys: ConfigKeys, log: ProblemLog, path: String, pattern: String) {
+    self.place = path.isEmpty ? nil : (node.line, node.column)
     self.keys = keys
     self.log = log
     self.path = path
@@ -114,12 +117,12 @@ struct ConfigReader {
     log.add(message, key: dotted(path, key), at: (node.line, node.column))
   }
 
-  /// A problem of `key` as a whole: where it stands, else of the file.
+  /// A problem of `key` as a whole: where it stands, else where its table begins.
   func refuse(_ key: String, _ message: String) { say(message, of: key, .error) }
 
   func note(_ key: String, _ message: String) { say(message, of: key, .note) }
 
   private func say(_ message: String, of key: String, _ severity: ConfigProblem.Severity) {
-    log.add(message, key: dotted(path, key), at: self[key].map { ($0.line, $0.column) }, severity: severity)
+    log.add(message, key: dotted(path, key), at: self[key].map { ($0.line, $0.column) } ?? place, severity: severity)
   }
 }

@@ -169,6 +169,19 @@ package enum AuditReader {
     return traces
   }
 
+  /// Those of `ids` the log has any line about.
+  package static func known(_ ids: Set<String>, in spool: Spool) throws(SpoolError) -> Set<String> {
+    var open = ids
+    for file in try AuditFile.list(spool).reversed() where !open.isEmpty {
+      let map = try MappedFile(file.name, in: spool)
+      map.linesBackwards { line in
+        if let job = AuditLineHead(line)?.job { open.remove(job) }
+        return !open.isEmpty
+      }
+    }
+    return ids.subtracting(open)
+  }
+
   /// Every line of the log, oldest first, parsed; `body` returns false to stop.
   package static func lines(
     in spool: Spool, from day: String? = nil, _ body: (UnsafeRawBufferPointer, AuditFile) -> Bool

@@ -58,21 +58,27 @@ package final class Settlement {
   package internal(set) var isNoted = false
 
   /// Takes the claim: from here on there is one way out.
-  package init(_ claim: consuming Claim, _ transition: Transition, _ record: JobRecord) {
+  ///
+  /// - Parameter whole: move the file to `dead/ID.bad` as it is although it can be read (a forged record, say); what the
+  ///   scanner refused always goes whole.
+  package init(_ claim: consuming Claim, _ transition: Transition, _ record: JobRecord, whole: Bool = false) {
     id = claim.id
     self.transition = transition
     self.record = record
     recordJSON = record.json
-    if case .failure(let problem) = claim.content {
-      isWhole = problem.isUnscannable
+    if case .failure = claim.content {
+      isWhole = true
     } else {
-      isWhole = false
+      isWhole = whole
     }
     self.claim = claim
   }
 
   /// A record too large for its audit line must be durable in the file before the line with its hash is written.
   package var needsFileSync: Bool { recordJSON.count > Limits.recordInAuditLine && transition != .discardTwin && !isWhole }
+
+  /// The job, when its file could be read.
+  package var job: Job? { try? claim.content.get() }
 
   package var fileDescriptor: Int32 { claim.fd }
 }

@@ -156,7 +156,7 @@ package final class Transitions {
 
   /// The line that makes the coming run count. With it the file can be cut back to what it was, should a power cut tear it.
   package func noteClaim(
-    _ claim: borrowing Claim, type: String, attempt: Int, at time: WallTime
+    _ claim: borrowing Claim, type: String, attempt: Int, rateKey: UInt64? = nil, at time: WallTime
   ) throws(SpoolError) {
     let head: Int?
     if case .success(let job) = claim.content { head = job.head } else { head = nil }
@@ -174,6 +174,10 @@ package final class Transitions {
       if let twinOf {
         writer.key("twin_of")
         writer.string(twinOf)
+      }
+      if let rateKey {
+        writer.key("rate_key")
+        writer.string(String(rateKey, radix: 16))
       }
     }
   }
@@ -285,11 +289,13 @@ package final class Transitions {
 
   /// Cuts a file in `cur/` back to what the producer wrote and puts `record` in again, or none: for recovery, when a crash
   /// tore a record or left one whose end was never durable. Throws a problem when the producer's own part is damaged.
-  package func restore(_ id: String, head: Int, record: [UInt8]?) throws(SpoolError) -> JobProblem? {
+  package func restore(
+    _ id: String, in state: JobState = .cur, head: Int, record: [UInt8]?
+  ) throws(SpoolError) -> JobProblem? {
     let name = JobID.fileName(id)
     do throws(Errno) {
       let fd = try syscalls.open(
-        spool.descriptor(JobState.cur), name, flags: O_RDWR | O_NOFOLLOW | O_NONBLOCK, mode: 0)
+        spool.descriptor(state), name, flags: O_RDWR | O_NOFOLLOW | O_NONBLOCK, mode: 0)
       defer { syscalls.close(fd) }
       let size = try syscalls.status(fd).size
       let prefix = try syscalls.read(fd, count: min(head, size), offset: 0)
@@ -302,9 +308,10 @@ package final class Transitions {
       let ending = record.map { job.ending(record: $0) } ?? Array("}\n".utf8)
       try syscalls.write(fd, ending, offset: head)
       try syscalls.truncate(fd, size: head + ending.count)
+      try syscalls.sync(fd)
       return nil
     } catch {
-      throw SpoolError(doing: "restoring the job", path: spool.path(of: id, in: .cur), error)
+      throw SpoolError(doing: "restoring the job", path: spool.path(of: id, in: state), error)
     }
   }
 

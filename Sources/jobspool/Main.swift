@@ -33,14 +33,14 @@ struct Jobspool: ParsableCommand {
       """,
     version: "jobspool \(jobspoolVersion)",
     groupedSubcommands: [
-      CommandGroup(name: "Submit and follow:", subcommands: [Submit.self, Wait.self, Show.self, Log.self, Why.self]),
-      CommandGroup(name: "Look around:", subcommands: [List.self, Stats.self, Handlers.self]),
+      CommandGroup(name: "Submit and follow", subcommands: [Submit.self, Wait.self, Show.self, Log.self, Why.self]),
+      CommandGroup(name: "Look around", subcommands: [List.self, Stats.self, Handlers.self]),
       CommandGroup(
-        name: "Operate:",
+        name: "Operate",
         subcommands: [
           Requeue.self, Cancel.self, Hold.self, Release.self, Remove.self, Pause.self, Resume.self,
         ]),
-      CommandGroup(name: "Administer:", subcommands: [Init.self, Config.self, FsckCommand.self, Audit.self]),
+      CommandGroup(name: "Administer", subcommands: [Init.self, Config.self, FsckCommand.self, Audit.self]),
     ])
 }
 

@@ -1,0 +1,80 @@
+# What there is to do here: `make help`.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help run test check torture bench format lint deps peers first-job
+
+SWIFT ?= swift
+BIN := .build/debug
+SWIFT_SOURCES := Sources Tests Package.swift
+
+# A target is listed by its `##`. A path in brackets must exist: what is not here yet is not offered.
+help: ## Show this list
+	@echo "jobspool: a job queue that is a directory. Targets:"
+	@while IFS= read -r line; do \
+	  name=$${line%%:*}; text=$${line#*## }; \
+	  if [[ $$text =~ ^\[([^]]*)\]\ (.*) ]]; then \
+	    [[ -e $${BASH_REMATCH[1]} ]] || continue; text=$${BASH_REMATCH[2]}; \
+	  fi; \
+	  printf '  make %-9s %s\n' "$$name" "$$text"; \
+	done < <(grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)))
+
+run: deps ## Build it, drop a first job and run the daemon on ./spool (Ctrl-C ends it)
+	@echo "Building (some minutes the first time) ..."
+	$(SWIFT) build --product jobspoold
+	$(SWIFT) build --product jobspool
+	$(SWIFT) build --product jobspool-watch
+	@$(MAKE) --no-print-directory first-job
+	@printf '%s\n' '' \
+	  'The daemon runs on ./spool until Ctrl-C. From another terminal in this folder:' \
+	  '  the first job:     cat spool/done/first-job.json' \
+	  '  drop another:      cp spool/examples/first-job.json spool/tmp/second.json' \
+	  '                     mv -n spool/tmp/second.json spool/new/' \
+	  '  the command line:  $(BIN)/jobspool ls     (submit, show, log, requeue: $(BIN)/jobspool --help)' \
+	  '  where to look:     spool/done  spool/dead  spool/log    how it works: spool/README.md' ''
+	@exec $(BIN)/jobspoold --spool ./spool
+
+# The two steps of the producer protocol, as anybody would type them; not again while that job is anywhere to be seen.
+first-job:
+	@there=$$(compgen -G 'spool/*/first-job.json' | grep -vE '^spool/(examples|tmp)/' || true); \
+	if [[ -n $$there ]]; then \
+	  echo "The first job was dropped before; it is $$there"; \
+	else \
+	  echo "Dropping the first job:"; set -x; \
+	  cp spool/examples/first-job.json spool/tmp/first-job.json; \
+	  mv -n spool/tmp/first-job.json spool/new/first-job.json; \
+	fi
+
+test: deps peers ## Build and run every test, unattended
+	$(SWIFT) build --build-tests
+	@mkdir -p .build
+	$(SWIFT) test --skip-build --disable-xctest 2>&1 | tee .build/test.log
+	Tests/run-scripts 2>&1 | tee .build/scripts.log
+	@echo; echo "Closing lines:"; grep -E 'Test run with ' .build/test.log; tail -n 1 .build/scripts.log
+
+check: lint test ## All that a change must pass: lint, documents, warnings as errors, tests
+	Tests/check-docs
+
+torture: deps ## [Tests/Torture] Run the long tests: crashes, races, full disks
+	$(SWIFT) build
+	Tests/run-scripts Tests/Torture
+
+bench: deps ## [Sources/spoolbench] Measure this machine (release build)
+	$(SWIFT) build -c release --product jobspoold
+	$(SWIFT) build -c release --product jobspool-watch
+	$(SWIFT) build -c release --product spoolbench
+	.build/release/spoolbench
+
+format: ## Rewrite the Swift sources in the house style
+	$(SWIFT) format format --in-place -r $(SWIFT_SOURCES)
+
+lint: ## Check the style of the Swift sources; changes nothing
+	$(SWIFT) format lint --strict -r $(SWIFT_SOURCES)
+
+deps: ## Install what the build needs, if it is missing (apt-get)
+	@.ci/install-deps
+
+# Other programs that tests compare with. Without them those comparisons are skipped, and this says so.
+peers:
+	@.ci/install-peers

@@ -1,0 +1,76 @@
+/// The thread that makes things durable. The engine hands it the files of everything that settles just now and goes on;
+/// one sync serves them all, and what settles meanwhile goes into the next (group commit).
+internal import Glibc
+package import SpoolStore
+
+package final class Committer: @unchecked Sendable {
+  /// One durable step: the job files whose records are too large for the log, then the log.
+  package struct Batch: Sendable {
+    package var files: [Int32]
+    package var logs: [Int32]
+    package init(files: [Int32], logs: [Int32]) {
+      self.files = files
+      self.logs = logs
+    }
+  }
+
+  private let syscalls: any SpoolSyscalls
+  private let done: @Sendable (Errno?) -> Void
+  private var mutex = pthread_mutex_t()
+  private var wakeup = pthread_cond_t()
+  private var next: Batch?
+  private var stopping = false
+  private var thread = pthread_t()
+
+  /// - Parameter done: called on the committer's thread after each batch, with what the system refused.
+  package init(_ syscalls: any SpoolSyscalls, done: @escaping @Sendable (Errno?) -> Void) {
+    self.syscalls = syscalls
+    self.done = done
+    pthread_mutex_init(&mutex, nil)
+    pthread_cond_init(&wakeup, nil)
+    let box = Unmanaged.passRetained(self)
+    let failure = pthread_create(&thread, nil, { argument in
+      guard let argument else { return nil }
+      Unmanaged<Committer>.fromOpaque(argument).takeRetainedValue().work()
+      return nil
+    }, box.toOpaque())
+    precondition(failure == 0, "no thread for the committer: \(String(cString: strerror(failure)))")
+  }
+
+  /// Starts a batch; the one before must be done.
+  package func commit(_ batch: Batch) {
+    pthread_mutex_lock(&mutex)
+    precondition(next == nil, "one batch at a time")
+    next = batch
+    pthread_cond_signal(&wakeup)
+    pthread_mutex_unlock(&mutex)
+  }
+
+  /// Lets the thread end.
+  package func stop() {
+    pthread_mutex_lock(&mutex)
+    stopping = true
+    pthread_cond_signal(&wakeup)
+    pthread_mutex_unlock(&mutex)
+    pthread_join(thread, nil)
+  }
+
+  private func work() {
+    while true {
+      pthread_mutex_lock(&mutex)
+      while next == nil && !stopping { pthread_cond_wait(&wakeup, &mutex) }
+      let batch = next
+      next = nil
+      pthread_mutex_unlock(&mutex)
+      guard let batch else { return }
+      var failure: Errno?
+      do throws(Errno) {
+        for file in batch.files { try syscalls.syncData(file) }
+        for log in batch.logs { try syscalls.syncData(log) }
+      } catch {
+        failure = error
+      }
+      done(failure)
+    }
+  }
+}

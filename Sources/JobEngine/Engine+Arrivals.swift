@@ -1,0 +1,230 @@
+/// How names become waiting jobs: from the watcher, and from scans, which are the truth.
+internal import JobModel
+internal import SpoolStore
+
+extension Engine {
+  /// The watcher saw a file appear.
+  package func arrived(_ name: String, in folder: String) {
+    switch folder {
+    case Spool.Folder.new.rawValue: arrived(fileName: name)
+    case Spool.Folder.ctl.rawValue: controlIsDue = true
+    default: break
+    }
+  }
+
+  /// The watcher lost track, or begins: look at everything.
+  package func lookAgain() {
+    scan()
+    scanControl()
+  }
+
+  private func arrived(fileName name: String) {
+    guard let id = JobID.fromFileName(name) else { return reportOddName(name) }
+    guard drain == .no else { return }
+    incoming.append(id)
+  }
+
+  /// Files beginning with a dot are somebody's own business.
+  private func reportOddName(_ name: String) {
+    guard !name.hasPrefix("."), reported.insert("new/\(name)").inserted else { return }
+    let shown = String(decoding: JSONValue.string(name).bytes, as: UTF8.self)
+    raise("odd_name:\(name)", "new/ holds \(shown), which is no ID.json; it is left alone")
+  }
+
+  /// Lists `new/`: what is not known yet is looked at, what is gone is forgotten.
+  func scan() {
+    guard drain == .no else { return }
+    var present = Set<String>()
+    do throws(SpoolError) {
+      try Scan.names(of: .new, in: spool) { name in
+        guard let id = JobID.fromFileName(name) else { return reportOddName(name) }
+        present.insert(id)
+        if !agenda.contains(id) { incoming.append(id) }
+      }
+    } catch {
+      return troubled(error)
+    }
+    for id in agenda.ids where !present.contains(id) { forget(id) }
+    turnSoon()
+  }
+
+  func forget(_ id: String) {
+    agenda.remove(id)
+    flows.unblock(id)
+    waitingFor[id] = nil
+    condemned[id] = nil
+    status.touch()
+  }
+
+  /// Looks at some of the names that came in; the rest waits for the next turn, so that jobs run while a deep backlog is
+  /// still being read.
+  func takeArrivals() {
+    let limit = min(incoming.count, incomingNext + 512)
+    let now = effects.now()
+    unproven.removeAll(keepingCapacity: true)
+    while incomingNext < limit {
+      let id = incoming[incomingNext]
+      incomingNext += 1
+      do throws(SpoolError) { try look(at: id, now: now) } catch {
+        // No descriptor or no memory just now; the next scan finds it again.
+        troubled(error)
+      }
+    }
+    if !unproven.isEmpty { prove(unproven) }
+    do throws(SpoolError) { try resolveBlocked(now: now) } catch { troubled(error) }
+    if incomingNext == incoming.count {
+      incoming.removeAll(keepingCapacity: incoming.count < 4096)
+      incomingNext = 0
+    } else {
+      if incomingNext > 65_536 {
+        incoming.removeFirst(incomingNext)
+        incomingNext = 0
+      }
+      turnSoon()
+    }
+    if controlIsDue { scanControl() }
+    finishBatches()
+  }
+
+  private func look(at id: String, now: WallTime) throws(SpoolError) {
+    switch try spool.peek(id, limit: settings.daemon.maxJobBytes, now: now) {
+    case .gone:
+      forget(id)
+    case .directory:
+      forget(id)
+      guard reported.insert("new/\(id).json/").inserted else { return }
+      raise("odd_name:\(id)", "new/\(id).json is a directory; it is left alone")
+    case .young:
+      // Someone may be copying; the end of the copy is an event of its own, and this is for those that send none.
+      guard young.insert(id).inserted else { return }
+      loop.after(.milliseconds(Limits.youngFileMilliseconds + 50)) { [unowned self] in
+        young.remove(id)
+        incoming.append(id)
+      }
+    case .faulty:
+      announceFaulty(id, now: now)
+      agenda.insertForJudgement(id)
+    case .job(let job, let firstSeen, let uid):
+      try place(id, job, firstSeen: firstSeen, uid: uid, now: now)
+    }
+    status.touch()
+  }
+
+  /// Puts a job that can be read onto the agenda.
+  private func place(
+    _ id: String, _ job: Job, firstSeen: WallTime, uid: UInt32, now: WallTime
+  ) throws(SpoolError) {
+    let isTwin = try isTwin(id)
+    let isNews = !isTwin && announces(id, job.record)
+    let key = isNews ? submissionKey(of: job) : nil
+    if let key, !admits(job.type, key: key, at: now) {
+      let rate = settings.handlers[job.type]?.rate?.rate.text ?? ""
+      condemned[id] = (
+        .rateLimited, .reject,
+        JobError(code: "rate_limited", message: "more than \(rate) were submitted; drop it again later")
+      )
+      announce(id, job, firstSeen: firstSeen, uid: uid, key: nil, now: now)
+      return agenda.insertForJudgement(id)
+    }
+    if isNews { announce(id, job, firstSeen: firstSeen, uid: uid, key: key, now: now) }
+    let isKnown = settings.handlers[job.type] != nil || settings.broken[job.type] != nil
+    let isExpired = job.expiry.map { $0 < now } ?? false
+    guard !isTwin, isKnown, !isExpired else { return agenda.insertForJudgement(id) }
+    if job.record != nil, proven[id] == nil { unproven.append(id) }
+    if let expiry = job.expiry {
+      // Its own end may come before its turn.
+      loop.after(max(.milliseconds(1), min(expiry - now + .milliseconds(1), .seconds(3600)))) { [unowned self] in
+        if agenda.contains(id) { incoming.append(id) }
+      }
+    }
+    if let batch = job.batch, flows.isWatched(batch: batch) { flows.member(id, of: batch, .open) }
+    guard job.after.isEmpty || job.record?.attempt ?? 0 > 0 else {
+      return placeBlocked(BlockedArrival(id: id, job: job, firstSeen: firstSeen))
+    }
+    enter(id, job, due: job.due(firstSeen: firstSeen), firstSeen: firstSeen, now: now)
+  }
+
+  /// Onto the agenda: from now on limits and time decide.
+  func enter(_ id: String, _ job: Job, due: WallTime, firstSeen: WallTime, now: WallTime) {
+    agenda.insert(
+      id, type: job.type, priority: job.priority, due: due, firstSeen: firstSeen, keys: keys(of: job), now: now)
+  }
+
+  /// Whether this id is taken by a job that runs, is held, or is done. One in `dead/` may run again.
+  func isTwin(_ id: String) throws(SpoolError) -> Bool {
+    if occupied[id] != nil { return true }
+    if try spool.exists(id, in: .done) { return true }
+    if try spool.exists(id, in: .hold) { return true }
+    return try spool.exists(id, in: .cur)
+  }
+
+  /// Whether the log has to be told of this file: a new job, or one an administrator moved back with `mv`.
+  private func announces(_ id: String, _ record: JobRecord?) -> Bool {
+    if announced.contains(id) {
+      announced.remove(id)
+      return record?.state == .dead || record?.state == .done
+    }
+    if agenda.contains(id) { return false }
+    return record.map { $0.state != .new } ?? true
+  }
+
+  private func announce(
+    _ id: String, _ job: Job?, firstSeen: WallTime, uid: UInt32, key: UInt64?, now: WallTime
+  ) {
+    do throws(SpoolError) {
+      if let record = job?.record, record.state == .dead || record.state == .done {
+        try transitions.audit.append(
+          .requeued, at: now, job: id, type: job?.type, from: record.state, to: .new, by: "mv")
+        // A run that begins in this turn must find this line before its own, whatever happens.
+        return try transitions.audit.flush()
+      }
+      let user = accounts.name(of: uid)
+      try transitions.audit.append(.submitted, at: now, job: id, type: job?.type, to: .new, by: user) { writer in
+        writer.key("uid")
+        writer.int(uid)
+        writer.key("submitted_at")
+        writer.time(firstSeen)
+        if let job { Engine.describe(job, &writer) }
+        if let key {
+          writer.key("rate_key")
+          writer.string(String(key, radix: 16))
+        }
+      }
+    } catch {
+      troubled(error)
+    }
+  }
+
+  /// What makes a job findable in the log: lists, batches and flows live on it.
+  private static func describe(_ job: Job, _ writer: inout JSONWriter) {
+    if job.priority != 5 {
+      writer.key("priority")
+      writer.int(job.priority)
+    }
+    if let batch = job.batch {
+      writer.key("batch")
+      writer.string(batch)
+    }
+    if let parent = job.parent {
+      writer.key("parent")
+      writer.string(parent)
+    }
+    if !job.tags.isEmpty {
+      writer.key("tags")
+      writer.value(.array(job.tags.map { .string($0) }))
+    }
+    if let meta = job.meta, meta.count <= 1024 {
+      writer.key("meta")
+      writer.raw(job.bytes[meta].map { $0 == 0x0A || $0 == 0x0D ? 0x20 : $0 })
+    }
+  }
+
+  /// A file that cannot be read as a job still came in.
+  private func announceFaulty(_ id: String, now: WallTime) {
+    guard announces(id, nil) else { return }
+    let status = try? spool.syscalls.status(spool.descriptor(JobState.new), JobID.fileName(id))
+    announce(
+      id, nil, firstSeen: status.map { WallTime(microseconds: $0.changed) } ?? now, uid: status?.uid ?? 0, key: nil,
+      now: now)
+  }
+}

@@ -1,0 +1,426 @@
+/// The engine: decides what happens to jobs, by the agenda's order and the handlers' ends, and has it done by the store
+/// and the runner. It lives on one thread, the loop's; nothing in it is locked, and only the durable step happens
+/// elsewhere (`Committer`).
+///
+/// Everything that comes in between two waits is dealt with in one `turn`, in an order that makes few writes of many:
+///
+///     arrivals    names from the watcher or a scan are looked at and go onto the agenda
+///     settles     ended attempts get their record and their audit line
+///     claims      what may start is renamed into cur/ and gets its `claimed` line
+///     flush       one write for all lines of this turn
+///     starts      only now: with its line written, a run counts
+///     commit      one durable step for all settles, if none is under way; their renames follow it
+///
+/// What the disk refuses (full, or nearly) stays where it is in this order and is tried again every second.
+internal import CSpoolShims
+internal import Glibc
+package import JobModel
+internal import Logging
+package import SpoolStore
+
+package final class Engine {
+  let spool: Spool
+  let transitions: Transitions
+  let runner: any JobRunner
+  let loop: EventLoop
+  var effects: Effects
+  let logger: Logger
+  let node: String
+  let token: String
+  var settings: EngineSettings
+  /// Reads the configuration anew; throws what to say when it does not load.
+  var reload: (() throws -> EngineSettings)?
+  /// Called when the engine has stopped.
+  var stopped: (() -> Void)?
+
+  var agenda: Agenda
+  var accounts = Accounts()
+  /// Names to look at, in order.
+  var incoming: [String] = []
+  var incomingNext = 0
+  /// Ids with a file in `cur/` that is ours, with the hash of what was dropped.
+  var occupied: [String: String] = [:]
+  /// Attempts whose handlers run.
+  var running: [String: Attempt] = [:]
+  /// Claimed, and waiting for their `claimed` line to be written.
+  var starting: [Attempt] = []
+  /// Settles on their way, by how far they are.
+  var settling = Settling()
+  /// Who waits for whom.
+  var flows = Flows()
+  var waitingFor: [String: BlockedArrival] = [:]
+  var blockedArrivals: [BlockedArrival] = []
+  /// Waiting jobs that can only be buried, and why.
+  var condemned: [String: (outcome: JobOutcome, transition: Transition, error: JobError)] = [:]
+  /// Accepted submissions of types whose rate refuses.
+  var submissions: [String: RateWindow] = [:]
+  /// Serial values held by jobs that have not come to rest.
+  var holding: [String: (type: Agenda.TypeNumber, value: UInt64)] = [:]
+  /// Records in `new/` that this daemon itself put there: id → hash of the record's text.
+  var proven: [String: String] = [:]
+  /// Arrivals of this turn whose records nobody has vouched for yet.
+  var unproven: [String] = []
+  /// Ids that had a line in the log when we started.
+  var announced: Set<String> = []
+  /// Odd names and directories, reported once.
+  var reported: Set<String> = []
+  /// Files that do not parse yet, and when to look again.
+  var young: Set<String> = []
+
+  var status = StatusFile()
+  var pausedTypes: Set<String> = []
+  var isPaused = false
+  var isLowOnDisk = false
+  var spaceChecked = Duration.zero
+  var drain = Drain.no
+  /// Who asked for the end of a job, for its audit line.
+  var operators: [String: String] = [:]
+  var requests: [ControlRequest] = []
+  /// Requests that could not be removed after their answer.
+  var answered: Set<String> = []
+  var switchOwners: [String: String] = [:]
+  var controlIsDue = false
+  var statusIsScheduled = false
+  let startedAt: WallTime
+  /// Until when claims are synced before their handlers start.
+  var carefulUntil: Duration?
+  var turnIsScheduled = false
+  private var committer: Committer?
+  var isCommitting = false
+  private var timer: LoopTimer?
+  private var rescanTimer: LoopTimer?
+
+  enum Drain { case no, waiting, stopping }
+
+  package init(
+    spool: Spool, transitions: Transitions, settings: EngineSettings, node: String, token: String,
+    runner: any JobRunner, loop: EventLoop, effects: Effects
+  ) {
+    self.spool = spool
+    self.transitions = transitions
+    self.settings = settings
+    self.node = node
+    self.token = token
+    self.runner = runner
+    self.loop = loop
+    self.effects = effects
+    logger = effects.logger
+    agenda = Agenda(maxJobs: settings.daemon.maxJobs)
+    startedAt = effects.now()
+  }
+
+  // MARK: Start
+
+  /// Recovers what a dead daemon left, reads the switches in `ctl/`, and begins. Surviving handlers have been ended.
+  ///
+  /// - Parameters:
+  ///   - reload: reads the configuration anew.
+  ///   - stopped: called once, when a drain is complete and everything durable.
+  package func start(reload: @escaping () throws -> EngineSettings, stopped: @escaping () -> Void) throws {
+    self.reload = reload
+    self.stopped = stopped
+    let mailbox = try loop.mailbox(of: CommitResult.self) { [unowned self] in committed($0) }
+    committer = Committer(spool.syscalls) { mailbox.post(CommitResult(failure: $0)) }
+    let now = effects.now()
+    let previous = try noteStart(now)
+    configureAgenda()
+    let recovery = Recovery(
+      transitions: transitions, maxJobBytes: settings.daemon.maxJobBytes, now: now,
+      policy: { [settings] in settings.handlers[$0]?.retry }, random: effects.random)
+    var report = try recovery.run()
+    if !previous.wasClean, previous.boot != Effects.bootID { report.repaired += try recovery.completeTornEnds() }
+    if !report.isEmpty {
+      logger.notice(
+        "recovered \(report.crashed) interrupted, \(report.completed) finished, \(report.returned) unstarted jobs")
+      try transitions.audit.append(.recovered, at: now) { writer in
+        for (key, count) in [("crashed", report.crashed), ("completed", report.completed)] {
+          writer.key(escaping: key)
+          writer.int(count)
+        }
+        writer.key("returned")
+        writer.int(report.returned)
+        writer.key("twins")
+        writer.int(report.twins)
+        writer.key("repaired")
+        writer.int(report.repaired)
+      }
+    }
+    if !previous.wasClean { carefulUntil = EventLoop.now + .seconds(Limits.carefulSeconds) }
+    let waiting = Set(try Scan.ids(in: .new, of: spool))
+    announced = try AuditReader.known(waiting, in: spool)
+    try rebuildRates(now: now)
+    readSwitches()
+    checkSpace()
+    loop.beforeWait = { [unowned self] in turn() }
+    scan()
+    scheduleRescan()
+  }
+
+  /// Writes `daemon_started`; tells whether the daemon before us stopped in order, and in which boot it began.
+  private func noteStart(_ now: WallTime) throws(SpoolError) -> (wasClean: Bool, boot: String?) {
+    var last: AuditEvent?
+    var boot: String?
+    for file in try AuditFile.list(spool).reversed() where file.node == node && boot == nil {
+      try MappedFile(file.name, in: spool).linesBackwards { line in
+        guard let event = AuditLineHead(line)?.event else { return true }
+        last = last ?? event
+        guard event == .daemonStarted else { return true }
+        boot = (try? JSONReader.parse(Array(line)))?["boot"]?.string ?? ""
+        return false
+      }
+    }
+    let audit = transitions.audit
+    if audit.repaired > 0 {
+      raise("audit_repaired", "cut \(audit.repaired) bytes of a torn line off the audit log; a crash left them")
+    }
+    try audit.append(.daemonStarted, at: now) { writer in
+      writer.key("version")
+      writer.string(jobspoolVersion)
+      writer.key("pid")
+      writer.int(getpid())
+      writer.key("boot")
+      writer.string(Effects.bootID)
+    }
+    try audit.commit()
+    return (last == nil || last == .daemonStopped, boot)
+  }
+
+  // MARK: Turns
+
+  /// Does what is to be done now. Called before every wait of the loop.
+  func turn() {
+    turnIsScheduled = false
+    checkSpaceIfDue()
+    takeArrivals()
+    settle()
+    judge()
+    claim()
+    flush()
+    startClaimed()
+    commit()
+    publishStatus()
+    finishDrain()
+    scheduleTimer()
+  }
+
+  /// Makes the loop take another turn without waiting for an event.
+  func turnSoon() {
+    guard !turnIsScheduled else { return }
+    turnIsScheduled = true
+    loop.after(.zero) {}
+  }
+
+  /// Writes the lines of this turn. When the disk is full they stay, and nothing that depends on them goes on.
+  func flush() {
+    guard transitions.audit.hasPending else { return }
+    do throws(SpoolError) { try transitions.audit.flush() } catch { troubled(error) }
+  }
+
+  private func scheduleTimer() {
+    if let timer { loop.cancel(timer) }
+    timer = nil
+    guard drain == .no, let due = agenda.nextDue() else { return }
+    // Wall time may jump; a look at least once a minute finds out. Rounded up, so as not to wake just before.
+    let wait = max(.milliseconds(1), min(due - effects.now() + .milliseconds(1), .seconds(60)))
+    timer = loop.after(wait) {}
+  }
+
+  private func scheduleRescan() {
+    rescanTimer = loop.after(settings.daemon.rescan) { [unowned self] in
+      scan()
+      scanControl()
+      probeBroken()
+      buryForsaken()
+      sweep()
+      scheduleRescan()
+    }
+  }
+
+  // MARK: Durable steps
+
+  struct CommitResult: Sendable { var failure: Errno? }
+
+  /// Begins a durable step for everything that waits for one.
+  private func commit() {
+    guard !isCommitting, !transitions.audit.hasPending, let committer else { return }
+    let files = settling.beginCommit()
+    guard let files else { return }
+    if settings.daemon.durability == .relaxed && files.isEmpty {
+      // Renames first; the sync follows within a second.
+      publish(settling.finishCommit())
+      scheduleRelaxedSync()
+      return
+    }
+    isCommitting = true
+    committer.commit(Committer.Batch(files: files, logs: transitions.audit.descriptors))
+  }
+
+  private var relaxedSyncIsDue = false
+
+  private func scheduleRelaxedSync() {
+    guard !relaxedSyncIsDue else { return }
+    relaxedSyncIsDue = true
+    loop.after(.seconds(1)) { [unowned self] in
+      relaxedSyncIsDue = false
+      guard !isCommitting, let committer else { return scheduleRelaxedSync() }
+      isCommitting = true
+      committer.commit(Committer.Batch(files: [], logs: transitions.audit.descriptors))
+    }
+  }
+
+  private func committed(_ result: CommitResult) {
+    isCommitting = false
+    if let failure = result.failure {
+      settling.abandonCommit()
+      if failure.isFullDisk {
+        return troubled(SpoolError(doing: "syncing the audit log", path: "\(spool.path)/log", failure))
+      }
+      // After a failed sync the kernel forgets what it could not write: nothing later would be the truth. A fresh start
+      // reads what the disk really has.
+      logger.critical("the disk failed to sync (\(failure.message)); stopping, because nothing written can be trusted")
+      exit(74)
+    }
+    transitions.audit.synced()
+    publish(settling.finishCommit())
+  }
+
+  func stopCommitter() {
+    committer?.stop()
+    committer = nil
+  }
+
+  // MARK: Trouble
+
+  /// The disk refused something. What was to be done stays in its place; we look again in a second.
+  func troubled(_ error: SpoolError) {
+    raise(error.code.name, error.description)
+    isLowOnDisk = isLowOnDisk || error.code == .noSpace
+    guard !retryIsScheduled else { return }
+    retryIsScheduled = true
+    loop.after(.seconds(1)) { [unowned self] in retryIsScheduled = false }
+  }
+
+  /// Says something an administrator should know: in the log, the audit log and status.json. The same thing is said once
+  /// until it changes.
+  func raise(_ code: String, _ message: String) {
+    guard status.alert(code, message, at: effects.now()) else { return }
+    logger.warning("\(message)")
+    do throws(SpoolError) {
+      try transitions.audit.append(.alert, at: effects.now()) { writer in
+        writer.key("code")
+        writer.string(code)
+        writer.key("message")
+        writer.string(message)
+      }
+    } catch {
+      logger.error("\(error)")
+    }
+  }
+
+  /// The same for the composition root.
+  package func raiseAlert(_ code: String, _ message: String) {
+    raise(code, message)
+    turnSoon()
+  }
+
+  /// Something is well again.
+  func calm(_ code: String) {
+    guard status.clear(code) else { return }
+    logger.notice("\(code): well again")
+  }
+
+  private var retryIsScheduled = false
+
+  func checkSpaceIfDue() {
+    let now = EventLoop.now
+    guard now - spaceChecked >= (isLowOnDisk ? .seconds(1) : .milliseconds(250)) else { return }
+    spaceChecked = now
+    checkSpace()
+  }
+
+  func checkSpace() {
+    do throws(SpoolError) {
+      let space = try FreeSpace(spool)
+      let isLow = space.isBelow(settings.daemon.minFree)
+      if isLow {
+        raise("disk", "less than min_free is left on the disk of \(spool.path): nothing is claimed until there is more")
+        loop.after(.seconds(1)) {}
+      } else if isLowOnDisk {
+        calm("disk")
+        calm(SpoolError.Code.noSpace.name)
+        logger.notice("the disk has room again")
+      }
+      if isLow != isLowOnDisk { status.touch() }
+      isLowOnDisk = isLow
+    } catch {
+      raise("disk", "\(error)")
+    }
+    updatePause()
+  }
+
+  func updatePause() {
+    agenda.isPaused = isPaused || isLowOnDisk || drain != .no || settling.count >= Limits.settlesWaiting
+  }
+
+  // MARK: Configuration
+
+  /// Takes a new configuration; running attempts keep the one they started with.
+  package func apply(_ new: EngineSettings) {
+    settings = new
+    agenda.maxJobs = new.daemon.maxJobs
+    configureAgenda()
+    status.touch()
+    // Names refused for want of a handler may have one now, and the other way round; a look decides.
+    scan()
+  }
+
+  package func reloadConfiguration(by who: String) {
+    guard let reload else { return }
+    do {
+      let new = try reload()
+      calm("config")
+      guard new != settings else { return }
+      try transitions.audit.append(.configReloaded, at: effects.now(), by: who)
+      apply(new)
+      logger.notice("configuration reloaded")
+    } catch {
+      raise("config", "the configuration was changed but does not load; the old one stays: \(error)")
+    }
+    turnSoon()
+  }
+
+  private func configureAgenda() {
+    agenda.maxJobs = settings.daemon.maxJobs
+    agenda.setPools(settings.daemon.pools)
+    for (type, handler) in settings.handlers {
+      let rate = handler.rate.flatMap { $0.over == .wait ? $0.rate : nil }
+      agenda.configure(type, concurrency: handler.concurrency, pool: handler.pool, rate: rate)
+      calm("handler:\(type)")
+    }
+    for (type, reason) in settings.broken {
+      agenda.configure(type, concurrency: 1, broken: reason)
+      raise("handler:\(type)", "\(type) is paused, its handler file does not load: \(reason)")
+    }
+  }
+
+  /// Types that could not start are tried again: the program may be there now.
+  private func probeBroken() {
+    for type in agenda.types where type.broken != nil && settings.broken[type.name] == nil {
+      agenda.markBroken(type.name, nil)
+    }
+  }
+}
+
+/// The configuration as the engine uses it.
+package struct EngineSettings: Sendable, Equatable {
+  package var daemon: DaemonSettings
+  package var handlers: [String: HandlerSettings]
+  /// Types whose handler file does not load, with the reason.
+  package var broken: [String: String]
+
+  package init(daemon: DaemonSettings, handlers: [String: HandlerSettings], broken: [String: String] = [:]) {
+    self.daemon = daemon
+    self.handlers = handlers
+    self.broken = broken
+  }
+}
