@@ -45,6 +45,18 @@ let package = Package(
       ],
       swiftSettings: strict),
 
+    // The reading side: lists, single jobs, counts, statistics, the one reason, the audit log.
+    .target(
+      name: "SpoolHistory", dependencies: ["JobModel", "SpoolStore", "SpoolConfig"], swiftSettings: strict),
+    // The command line.
+    .executableTarget(
+      name: "jobspool",
+      dependencies: [
+        "JobModel", "SpoolStore", "SpoolConfig", "SpoolHistory", "SpoolWatch", "CSpoolShims",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: strict),
+
     // The only user of libinotifytools, and a program of its own: the library is GPL-2.0-only.
     .systemLibrary(name: "CInotifyTools", providers: [.apt(["libinotifytools0-dev"])]),
     .executableTarget(
@@ -64,6 +76,12 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "SpoolStoreTests", dependencies: ["SpoolStore", "JobModel", "CSpoolShims", "SpoolTestSupport"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "SpoolHistoryTests", dependencies: ["SpoolHistory", "SpoolStore", "SpoolConfig", "JobModel"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "CommandTests", dependencies: ["jobspool", "jobspool-watch", "JobModel", "SpoolStore", "CSpoolShims"],
       swiftSettings: strict),
     .testTarget(
       name: "SpoolWatchTests", dependencies: ["SpoolWatch", "CSpoolShims", "jobspool-watch"], swiftSettings: strict),

@@ -111,6 +111,19 @@ package struct Recovery {
 
   // MARK: Durable ends
 
+  /// Only this part of a start, for those of `ids` whose end is durable and lies in `cur/` still. Returns them.
+  package func completeEnds(of ids: [String]) throws(SpoolError) -> [String] {
+    var report = Report()
+    var completed: [String] = []
+    let traces = try AuditReader.traces(of: Set(ids), in: transitions.spool)
+    for id in ids.sorted() {
+      guard let trace = traces[id], trace.claim == nil, trace.last.settles else { continue }
+      try complete(id, trace, &report)
+      completed.append(id)
+    }
+    return completed
+  }
+
   private func complete(_ id: String, _ trace: AuditTrace, _ report: inout Report) throws(SpoolError) {
     guard let settle = trace.settle else { return }
     // A twin still carries the id it was dropped under.

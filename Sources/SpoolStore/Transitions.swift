@@ -421,6 +421,19 @@ package final class Transitions {
     }
   }
 
+  /// Removes a second file of a job whose end in `done/` is durable. The line is written before, as for `purge`; the job's
+  /// log stays, because it belongs to the file that stays.
+  func removeCopy(
+    _ id: String, from: JobState, type: String?, at time: WallTime, by: String
+  ) throws(SpoolError) {
+    try audit.append(.purged, at: time, job: id, type: type, from: from, by: by) { writer in
+      writer.key("reason")
+      writer.string("a copy of the job, which is done")
+    }
+    try audit.commit()
+    try remove(id, from: from)
+  }
+
   /// Removes a staged file a dead writer left in `tmp/`.
   package func sweepStaged(_ name: String) throws(SpoolError) {
     do throws(Errno) { try syscalls.unlink(spool.descriptor(Spool.Folder.tmp), name) } catch {
