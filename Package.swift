@@ -34,6 +34,28 @@ let package = Package(
       name: "JobEngine",
       dependencies: ["JobModel", "SpoolStore", "CSpoolShims", .product(name: "Logging", package: "swift-log")],
       swiftSettings: strict),
+    // Child processes: the engine's JobRunner.
+    .target(name: "JobHandlers", dependencies: ["JobModel", "JobEngine", "CSpoolShims"], swiftSettings: strict),
+    .executableTarget(
+      name: "jobspoold",
+      dependencies: [
+        "JobModel", "SpoolStore", "SpoolConfig", "SpoolWatch", "JobEngine", "JobHandlers", "CSpoolShims",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: strict),
+
+    // The reading side: lists, single jobs, counts, statistics, the one reason, the audit log.
+    .target(
+      name: "SpoolHistory", dependencies: ["JobModel", "SpoolStore", "SpoolConfig"], swiftSettings: strict),
+    // The command line.
+    .executableTarget(
+      name: "jobspool",
+      dependencies: [
+        "JobModel", "SpoolStore", "SpoolConfig", "SpoolHistory", "SpoolWatch", "CSpoolShims",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: strict),
 
     // The only user of libinotifytools, and a program of its own: the library is GPL-2.0-only.
     .systemLibrary(name: "CInotifyTools", providers: [.apt(["libinotifytools0-dev"])]),
@@ -46,9 +68,20 @@ let package = Package(
       name: "SpoolTestSupport", dependencies: ["JobModel", "SpoolStore"], path: "Tests/SpoolTestSupport",
       swiftSettings: strict),
     .testTarget(name: "JobModelTests", dependencies: ["JobModel", "SpoolTestSupport"], swiftSettings: strict),
-    .testTarget(name: "SpoolConfigTests", dependencies: ["SpoolConfig", "JobModel"], swiftSettings: strict),
+    .testTarget(
+      name: "SpoolConfigTests", dependencies: ["SpoolConfig", "JobModel", "SpoolTestSupport"], swiftSettings: strict),
+    .testTarget(name: "JobEngineTests", dependencies: ["JobEngine"], swiftSettings: strict),
+    .testTarget(
+      name: "JobHandlersTests", dependencies: ["JobHandlers", "JobEngine", "JobModel", "CSpoolShims"],
+      swiftSettings: strict),
     .testTarget(
       name: "SpoolStoreTests", dependencies: ["SpoolStore", "JobModel", "CSpoolShims", "SpoolTestSupport"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "SpoolHistoryTests", dependencies: ["SpoolHistory", "SpoolStore", "SpoolConfig", "JobModel"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "CommandTests", dependencies: ["jobspool", "jobspool-watch", "JobModel", "SpoolStore", "CSpoolShims"],
       swiftSettings: strict),
     .testTarget(
       name: "SpoolWatchTests", dependencies: ["SpoolWatch", "CSpoolShims", "jobspool-watch"], swiftSettings: strict),

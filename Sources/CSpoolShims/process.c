@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
@@ -91,12 +92,15 @@ int spool_status_signalled(int status) { return WIFSIGNALED(status) ? WTERMSIG(s
 
 int spool_become_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
 
+char **spool_environment(void) { return environ; }
+
+int spool_contains(const void *bytes, size_t size, const void *part, size_t part_size) {
+  return memmem(bytes, size, part, part_size) != NULL;
+}
+
 int spool_pipe(int fds[2]) { return pipe2(fds, O_CLOEXEC); }
 
-int spool_set_nonblocking(int fd) {
-  int flags = fcntl(fd, F_GETFL);
-  return flags < 0 ? -1 : fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-}
+int spool_set_nonblocking(int fd) { return fcntl(fd, F_SETFL, O_NONBLOCK); }
 
 int spool_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
 

@@ -28,7 +28,7 @@ final class Attempt {
     self.job = job
     self.number = number
     self.startedAt = startedAt
-    self.claim = claim
+    self.claim = consume claim
     self.record = record
   }
 

@@ -1,6 +1,6 @@
 /// How names become waiting jobs: from the watcher, and from scans, which are the truth.
-package import JobModel
-package import SpoolStore
+internal import JobModel
+internal import SpoolStore
 
 extension Engine {
   /// The watcher saw a file appear.
@@ -48,8 +48,11 @@ extension Engine {
     turnSoon()
   }
 
-  private func forget(_ id: String) {
+  func forget(_ id: String) {
     agenda.remove(id)
+    flows.unblock(id)
+    waitingFor[id] = nil
+    condemned[id] = nil
     status.touch()
   }
 
@@ -58,6 +61,7 @@ extension Engine {
   func takeArrivals() {
     let limit = min(incoming.count, incomingNext + 512)
     let now = effects.now()
+    unproven.removeAll(keepingCapacity: true)
     while incomingNext < limit {
       let id = incoming[incomingNext]
       incomingNext += 1
@@ -66,6 +70,8 @@ extension Engine {
         troubled(error)
       }
     }
+    if !unproven.isEmpty { prove(unproven) }
+    do throws(SpoolError) { try resolveBlocked(now: now) } catch { troubled(error) }
     if incomingNext == incoming.count {
       incoming.removeAll(keepingCapacity: incoming.count < 4096)
       incomingNext = 0
@@ -77,6 +83,7 @@ extension Engine {
       turnSoon()
     }
     if controlIsDue { scanControl() }
+    finishBatches()
   }
 
   private func look(at id: String, now: WallTime) throws(SpoolError) {
@@ -95,7 +102,7 @@ extension Engine {
         incoming.append(id)
       }
     case .faulty:
-      announce(id, type: nil, now: now)
+      announceFaulty(id, now: now)
       agenda.insertForJudgement(id)
     case .job(let job, let firstSeen, let uid):
       try place(id, job, firstSeen: firstSeen, uid: uid, now: now)
@@ -108,18 +115,39 @@ extension Engine {
     _ id: String, _ job: Job, firstSeen: WallTime, uid: UInt32, now: WallTime
   ) throws(SpoolError) {
     let isTwin = try isTwin(id)
-    if !isTwin { announce(id, type: job.type, record: job.record, firstSeen: firstSeen, uid: uid, now: now) }
+    let isNews = !isTwin && announces(id, job.record)
+    let key = isNews ? submissionKey(of: job) : nil
+    if let key, !admits(job.type, key: key, at: now) {
+      let rate = settings.handlers[job.type]?.rate?.rate.text ?? ""
+      condemned[id] = (
+        .rateLimited, .reject,
+        JobError(code: "rate_limited", message: "more than \(rate) were submitted; drop it again later")
+      )
+      announce(id, job, firstSeen: firstSeen, uid: uid, key: nil, now: now)
+      return agenda.insertForJudgement(id)
+    }
+    if isNews { announce(id, job, firstSeen: firstSeen, uid: uid, key: key, now: now) }
     let isKnown = settings.handlers[job.type] != nil || settings.broken[job.type] != nil
     let isExpired = job.expiry.map { $0 < now } ?? false
     guard !isTwin, isKnown, !isExpired else { return agenda.insertForJudgement(id) }
-    let due = job.due(firstSeen: firstSeen)
-    agenda.insert(id, type: job.type, priority: job.priority, due: due, now: now)
+    if job.record != nil, proven[id] == nil { unproven.append(id) }
     if let expiry = job.expiry {
       // Its own end may come before its turn.
       loop.after(max(.milliseconds(1), min(expiry - now + .milliseconds(1), .seconds(3600)))) { [unowned self] in
         if agenda.contains(id) { incoming.append(id) }
       }
     }
+    if let batch = job.batch, flows.isWatched(batch: batch) { flows.member(id, of: batch, .open) }
+    guard job.after.isEmpty || job.record?.attempt ?? 0 > 0 else {
+      return placeBlocked(BlockedArrival(id: id, job: job, firstSeen: firstSeen))
+    }
+    enter(id, job, due: job.due(firstSeen: firstSeen), firstSeen: firstSeen, now: now)
+  }
+
+  /// Onto the agenda: from now on limits and time decide.
+  func enter(_ id: String, _ job: Job, due: WallTime, firstSeen: WallTime, now: WallTime) {
+    agenda.insert(
+      id, type: job.type, priority: job.priority, due: due, firstSeen: firstSeen, keys: keys(of: job), now: now)
   }
 
   /// Whether this id is taken by a job that runs, is held, or is done. One in `dead/` may run again.
@@ -130,33 +158,73 @@ extension Engine {
     return try spool.exists(id, in: .cur)
   }
 
-  /// The first line about a job, and the line about one an administrator moved back with `mv`.
+  /// Whether the log has to be told of this file: a new job, or one an administrator moved back with `mv`.
+  private func announces(_ id: String, _ record: JobRecord?) -> Bool {
+    if announced.contains(id) {
+      announced.remove(id)
+      return record?.state == .dead || record?.state == .done
+    }
+    if agenda.contains(id) { return false }
+    return record.map { $0.state != .new } ?? true
+  }
+
   private func announce(
-    _ id: String, type: String?, record: JobRecord? = nil, firstSeen: WallTime? = nil, uid: UInt32? = nil, now: WallTime
+    _ id: String, _ job: Job?, firstSeen: WallTime, uid: UInt32, key: UInt64?, now: WallTime
   ) {
     do throws(SpoolError) {
-      if let record, record.state == .dead || record.state == .done {
-        guard announced.remove(id) != nil || !agenda.contains(id) else { return }
+      if let record = job?.record, record.state == .dead || record.state == .done {
         try transitions.audit.append(
-          .requeued, at: now, job: id, type: type, from: record.state, to: .new, by: "mv")
+          .requeued, at: now, job: id, type: job?.type, from: record.state, to: .new, by: "mv")
         // A run that begins in this turn must find this line before its own, whatever happens.
-        try transitions.audit.flush()
-        return
+        return try transitions.audit.flush()
       }
-      guard announced.remove(id) == nil, !agenda.contains(id), record == nil else { return }
-      let user = uid.map { accounts.name(of: $0) }
-      try transitions.audit.append(.submitted, at: now, job: id, type: type, to: .new, by: user ?? "unknown") { writer in
-        if let uid {
-          writer.key("uid")
-          writer.int(uid)
-        }
-        if let firstSeen {
-          writer.key("submitted_at")
-          writer.time(firstSeen)
+      let user = accounts.name(of: uid)
+      try transitions.audit.append(.submitted, at: now, job: id, type: job?.type, to: .new, by: user) { writer in
+        writer.key("uid")
+        writer.int(uid)
+        writer.key("submitted_at")
+        writer.time(firstSeen)
+        if let job { Engine.describe(job, &writer) }
+        if let key {
+          writer.key("rate_key")
+          writer.string(String(key, radix: 16))
         }
       }
     } catch {
       troubled(error)
     }
+  }
+
+  /// What makes a job findable in the log: lists, batches and flows live on it.
+  private static func describe(_ job: Job, _ writer: inout JSONWriter) {
+    if job.priority != 5 {
+      writer.key("priority")
+      writer.int(job.priority)
+    }
+    if let batch = job.batch {
+      writer.key("batch")
+      writer.string(batch)
+    }
+    if let parent = job.parent {
+      writer.key("parent")
+      writer.string(parent)
+    }
+    if !job.tags.isEmpty {
+      writer.key("tags")
+      writer.value(.array(job.tags.map { .string($0) }))
+    }
+    if let meta = job.meta, meta.count <= 1024 {
+      writer.key("meta")
+      writer.raw(job.bytes[meta].map { $0 == 0x0A || $0 == 0x0D ? 0x20 : $0 })
+    }
+  }
+
+  /// A file that cannot be read as a job still came in.
+  private func announceFaulty(_ id: String, now: WallTime) {
+    guard announces(id, nil) else { return }
+    let status = try? spool.syscalls.status(spool.descriptor(JobState.new), JobID.fileName(id))
+    announce(
+      id, nil, firstSeen: status.map { WallTime(microseconds: $0.changed) } ?? now, uid: status?.uid ?? 0, key: nil,
+      now: now)
   }
 }

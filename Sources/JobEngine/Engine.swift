@@ -15,7 +15,7 @@
 internal import CSpoolShims
 internal import Glibc
 package import JobModel
-package import Logging
+internal import Logging
 package import SpoolStore
 
 package final class Engine {
@@ -46,8 +46,20 @@ package final class Engine {
   var starting: [Attempt] = []
   /// Settles on their way, by how far they are.
   var settling = Settling()
+  /// Who waits for whom.
+  var flows = Flows()
+  var waitingFor: [String: BlockedArrival] = [:]
+  var blockedArrivals: [BlockedArrival] = []
+  /// Waiting jobs that can only be buried, and why.
+  var condemned: [String: (outcome: JobOutcome, transition: Transition, error: JobError)] = [:]
+  /// Accepted submissions of types whose rate refuses.
+  var submissions: [String: RateWindow] = [:]
+  /// Serial values held by jobs that have not come to rest.
+  var holding: [String: (type: Agenda.TypeNumber, value: UInt64)] = [:]
   /// Records in `new/` that this daemon itself put there: id → hash of the record's text.
   var proven: [String: String] = [:]
+  /// Arrivals of this turn whose records nobody has vouched for yet.
+  var unproven: [String] = []
   /// Ids that had a line in the log when we started.
   var announced: Set<String> = []
   /// Odd names and directories, reported once.
@@ -61,6 +73,15 @@ package final class Engine {
   var isLowOnDisk = false
   var spaceChecked = Duration.zero
   var drain = Drain.no
+  /// Who asked for the end of a job, for its audit line.
+  var operators: [String: String] = [:]
+  var requests: [ControlRequest] = []
+  /// Requests that could not be removed after their answer.
+  var answered: Set<String> = []
+  var switchOwners: [String: String] = [:]
+  var controlIsDue = false
+  var statusIsScheduled = false
+  let startedAt: WallTime
   /// Until when claims are synced before their handlers start.
   var carefulUntil: Duration?
   var turnIsScheduled = false
@@ -85,6 +106,7 @@ package final class Engine {
     self.effects = effects
     logger = effects.logger
     agenda = Agenda(maxJobs: settings.daemon.maxJobs)
+    startedAt = effects.now()
   }
 
   // MARK: Start
@@ -100,12 +122,13 @@ package final class Engine {
     let mailbox = try loop.mailbox(of: CommitResult.self) { [unowned self] in committed($0) }
     committer = Committer(spool.syscalls) { mailbox.post(CommitResult(failure: $0)) }
     let now = effects.now()
-    let wasClean = try noteStart(now)
+    let previous = try noteStart(now)
     configureAgenda()
     let recovery = Recovery(
       transitions: transitions, maxJobBytes: settings.daemon.maxJobBytes, now: now,
       policy: { [settings] in settings.handlers[$0]?.retry }, random: effects.random)
-    let report = try recovery.run()
+    var report = try recovery.run()
+    if !previous.wasClean, previous.boot != Effects.bootID { report.repaired += try recovery.completeTornEnds() }
     if !report.isEmpty {
       logger.notice(
         "recovered \(report.crashed) interrupted, \(report.completed) finished, \(report.returned) unstarted jobs")
@@ -122,9 +145,10 @@ package final class Engine {
         writer.int(report.repaired)
       }
     }
-    if !wasClean { carefulUntil = EventLoop.now + .seconds(Limits.carefulSeconds) }
+    if !previous.wasClean { carefulUntil = EventLoop.now + .seconds(Limits.carefulSeconds) }
     let waiting = Set(try Scan.ids(in: .new, of: spool))
     announced = try AuditReader.known(waiting, in: spool)
+    try rebuildRates(now: now)
     readSwitches()
     checkSpace()
     loop.beforeWait = { [unowned self] in turn() }
@@ -132,31 +156,33 @@ package final class Engine {
     scheduleRescan()
   }
 
-  /// Writes `daemon_started`; tells whether the daemon before us stopped in order.
-  private func noteStart(_ now: WallTime) throws(SpoolError) -> Bool {
+  /// Writes `daemon_started`; tells whether the daemon before us stopped in order, and in which boot it began.
+  private func noteStart(_ now: WallTime) throws(SpoolError) -> (wasClean: Bool, boot: String?) {
     var last: AuditEvent?
-    for file in try AuditFile.list(spool).reversed() where file.node == node && last == nil {
+    var boot: String?
+    for file in try AuditFile.list(spool).reversed() where file.node == node && boot == nil {
       try MappedFile(file.name, in: spool).linesBackwards { line in
         guard let event = AuditLineHead(line)?.event else { return true }
-        last = event
+        last = last ?? event
+        guard event == .daemonStarted else { return true }
+        boot = (try? JSONReader.parse(Array(line)))?["boot"]?.string ?? ""
         return false
       }
     }
     let audit = transitions.audit
     if audit.repaired > 0 {
-      let bytes = audit.repaired
-      raise("audit_repaired", "cut \(bytes) bytes of a torn line off the audit log; a crash left them")
+      raise("audit_repaired", "cut \(audit.repaired) bytes of a torn line off the audit log; a crash left them")
     }
     try audit.append(.daemonStarted, at: now) { writer in
       writer.key("version")
       writer.string(jobspoolVersion)
       writer.key("pid")
       writer.int(getpid())
-      writer.key("token")
-      writer.string(token)
+      writer.key("boot")
+      writer.string(Effects.bootID)
     }
     try audit.commit()
-    return last == nil || last == .daemonStopped
+    return (last == nil || last == .daemonStopped, boot)
   }
 
   // MARK: Turns
@@ -204,6 +230,7 @@ package final class Engine {
       scan()
       scanControl()
       probeBroken()
+      buryForsaken()
       sweep()
       scheduleRescan()
     }
@@ -290,6 +317,12 @@ package final class Engine {
     }
   }
 
+  /// The same for the composition root.
+  package func raiseAlert(_ code: String, _ message: String) {
+    raise(code, message)
+    turnSoon()
+  }
+
   /// Something is well again.
   func calm(_ code: String) {
     guard status.clear(code) else { return }
@@ -358,8 +391,10 @@ package final class Engine {
 
   private func configureAgenda() {
     agenda.maxJobs = settings.daemon.maxJobs
+    agenda.setPools(settings.daemon.pools)
     for (type, handler) in settings.handlers {
-      agenda.configure(type, concurrency: handler.concurrency, broken: nil)
+      let rate = handler.rate.flatMap { $0.over == .wait ? $0.rate : nil }
+      agenda.configure(type, concurrency: handler.concurrency, pool: handler.pool, rate: rate)
       calm("handler:\(type)")
     }
     for (type, reason) in settings.broken {

@@ -1,13 +1,14 @@
 /// Which job is next. A value without clock, disk or threads: the engine tells it what happened and asks what may start.
 ///
 /// It knows the waiting jobs by name, type, priority and time, and counts what runs. A job is picked when it is due, its
-/// type is neither paused nor at its limit, and the sum is below `maxJobs`: lowest priority number first, then the one
-/// that has waited longest. A limited type never holds up another: each has its own queue.
+/// type is neither paused nor at its limit, its pool has room, no job of the same `serial_by` value runs, its rate allows
+/// it, and the sum is below `maxJobs`: lowest priority number first, then the one that has waited longest. A limited type
+/// never holds up another, nor a limited value another of its type: each has its own queue.
 ///
 /// Jobs that only have to be judged (unreadable, unknown type, expired, twins) wait in a line of their own that no limit
 /// holds up.
 ///
-/// Memory matters: a million jobs may wait. A job costs its name, 12 bytes for it in the table, a slot of 24 bytes and a
+/// Memory matters: a million jobs may wait. A job costs its name, 12 bytes for it in the table, a slot of 32 bytes and a
 /// place in one heap. Removal only marks the slot; it is used again once its heap has let go of it.
 package struct Agenda {
   /// A type by number; stable while the agenda lives.
@@ -17,18 +18,47 @@ package struct Agenda {
   package struct TypeStatus: Sendable, Equatable {
     package var name: String
     package var concurrency = 1
+    package var pool: PoolNumber?
     package var isPaused = false
+    package var circuit = CircuitBreaker()
     /// Why it cannot run at all, such as a handler file that does not load.
     package var broken: String?
     package var running = 0
     package var waiting = 0
     /// Of those, how many are not due yet.
     package var scheduled = 0
+    /// Of those, how many wait for other jobs.
+    package var blocked = 0
+  }
+
+  package typealias PoolNumber = Int
+
+  /// Several types that share a limit.
+  package struct PoolStatus: Sendable, Equatable {
+    package var name: String
+    package var concurrency: Int
+    package var running = 0
+  }
+
+  /// The values a job's limits go by.
+  package struct Keys: Sendable, Equatable {
+    /// `serial_by`; nil: the type has none.
+    package var serial: UInt64?
+    /// `rate.by`, when the type's rate makes jobs wait.
+    package var rate: UInt64?
+    package init(serial: UInt64? = nil, rate: UInt64? = nil) {
+      self.serial = serial
+      self.rate = rate
+    }
+    package static let none = Keys()
   }
 
   package struct Pick: Sendable, Equatable {
     package var id: String
     package var type: TypeNumber
+    package var keys: Keys
+    /// When it came into `new/`.
+    package var firstSeen: WallTime
   }
 
   /// One waiting job as the agenda sees it.
@@ -40,8 +70,11 @@ package struct Agenda {
   }
 
   private struct Slot {
-    /// Microseconds; since when it could run, which is also its place in line.
+    /// Microseconds; its place in line: since when it could run, had no rate held it back.
+    var line: Int64 = 0
+    /// When to look at it again.
     var due: Int64 = 0
+    var firstSeen: Int64 = 0
     var type: UInt16 = 0
     var priority: UInt8 = 0
     var phase = Phase.free
@@ -49,6 +82,10 @@ package struct Agenda {
 
   private enum Phase: UInt8 {
     case free, scheduled, ready, judging
+    /// Due, but a job of the same `serial_by` value runs.
+    case parked
+    /// Waits for other jobs (`Flows`).
+    case blocked
     /// Removed, but a heap still points here.
     case removed
   }
@@ -64,6 +101,19 @@ package struct Agenda {
   private var slots: [Slot] = []
   private var readyHeaps: [[UInt32]] = []
   private var timers: [UInt32] = []
+  package private(set) var pools: [PoolStatus] = []
+  /// Keys of the jobs that have any.
+  private var keys: [UInt32: Keys] = [:]
+  /// Values that run, or whose job has not come to rest yet.
+  private var busy: Set<SerialKey> = []
+  private var parked: [SerialKey: [UInt32]] = [:]
+  /// By type number, where the type has a rate that makes jobs wait.
+  private var rates: [Int: RateWindow] = [:]
+
+  private struct SerialKey: Hashable {
+    var type: Int
+    var value: UInt64
+  }
   private var judging: [UInt32] = []
   private var judged = 0
 
@@ -81,10 +131,48 @@ package struct Agenda {
     return number
   }
 
-  package mutating func configure(_ type: String, concurrency: Int, broken: String?) {
+  /// - Parameters:
+  ///   - pool: the name of a pool set by `setPools`.
+  ///   - rate: how many may start in any interval; the window so far is kept when it stays the same.
+  package mutating func configure(
+    _ type: String, concurrency: Int, pool: String? = nil, rate: Rate? = nil, broken: String? = nil
+  ) {
     let number = number(of: type)
     types[number].concurrency = concurrency
     types[number].broken = broken
+    let poolNumber = pool.flatMap { name in pools.firstIndex { $0.name == name } }
+    if types[number].pool != poolNumber {
+      if let old = types[number].pool { pools[old].running -= types[number].running }
+      if let poolNumber { pools[poolNumber].running += types[number].running }
+      types[number].pool = poolNumber
+    }
+    if let rate {
+      if rates[number]?.rate != rate { rates[number] = RateWindow(rate) }
+    } else {
+      rates[number] = nil
+    }
+  }
+
+  /// Sets the limits of the pools; those not named any more limit nothing.
+  package mutating func setPools(_ limits: [String: Int]) {
+    for index in pools.indices { pools[index].concurrency = limits[pools[index].name] ?? .max }
+    for (name, concurrency) in limits.sorted(by: { $0.key < $1.key }) where !pools.contains(where: { $0.name == name }) {
+      pools.append(PoolStatus(name: name, concurrency: concurrency))
+    }
+  }
+
+  /// Counts a start that the log tells of, so that a rate survives a restart.
+  package mutating func countStart(_ type: String, key: UInt64, at time: WallTime) {
+    rates[number(of: type)]?.count(key, at: time)
+  }
+
+  /// Tells how a run of the type ended; `nil`: without a verdict on the type (handed back, or the job's own fault).
+  package mutating func learn(_ type: TypeNumber, succeeded: Bool?, now: WallTime) {
+    switch succeeded {
+    case true?: types[type].circuit.succeeded()
+    case false?: types[type].circuit.failed(now: now)
+    case nil: types[type].circuit.gaveBack(now: now)
+    }
   }
 
   package mutating func pause(_ type: String, _ paused: Bool) { types[number(of: type)].isPaused = paused }
@@ -100,7 +188,7 @@ package struct Agenda {
     slots.indices.compactMap { slot in
       switch slots[slot].phase {
       case .free, .removed: nil
-      case .scheduled, .ready, .judging: names.name(slot)
+      case .scheduled, .ready, .judging, .parked, .blocked: names.name(slot)
       }
     }
   }
@@ -112,11 +200,15 @@ package struct Agenda {
   package var count: Int { names.count }
 
   /// Adds a job, or moves the one of that id.
-  package mutating func insert(_ id: String, type: String, priority: UInt8, due: WallTime, now: WallTime) {
+  package mutating func insert(
+    _ id: String, type: String, priority: UInt8, due: WallTime, firstSeen: WallTime? = nil, keys: Keys = .none,
+    now: WallTime
+  ) {
     let slot = makeSlot(id)
+    if keys != .none { self.keys[UInt32(slot)] = keys }
     let number = number(of: type)
     slots[slot] = Slot(
-      due: due.microseconds, type: UInt16(truncatingIfNeeded: number), priority: priority,
+      line: due.microseconds, due: due.microseconds, firstSeen: (firstSeen ?? due).microseconds, type: UInt16(truncatingIfNeeded: number), priority: priority,
       phase: due > now ? .scheduled : .ready)
     types[number].waiting += 1
     if due > now {
@@ -125,6 +217,15 @@ package struct Agenda {
     } else {
       Agenda.push(slot, onto: &readyHeaps[number], slots, Agenda.isEarlier)
     }
+  }
+
+  /// Adds a job that waits for others; it is known, and nothing more, until it is inserted again.
+  package mutating func insertBlocked(_ id: String, type: String) {
+    let slot = makeSlot(id)
+    let number = number(of: type)
+    slots[slot] = Slot(type: UInt16(truncatingIfNeeded: number), phase: .blocked)
+    types[number].waiting += 1
+    types[number].blocked += 1
   }
 
   /// Adds a job that must be claimed to be judged, at once and beside all limits.
@@ -138,8 +239,10 @@ package struct Agenda {
   @discardableResult
   package mutating func remove(_ id: String) -> Bool {
     guard let slot = names.slot(of: id) else { return false }
+    let isBlocked = slots[slot].phase == .blocked
     forget(slot)
-    slots[slot].phase = .removed
+    slots[slot].phase = isBlocked ? .free : .removed
+    if isBlocked { names.recycle(slot) }
     return true
   }
 
@@ -171,38 +274,75 @@ package struct Agenda {
     return nil
   }
 
-  /// The next job that may start now. It counts as running until `ended`.
+  /// The next job that may start now. It counts as running until `ended`, its serial value until `rested`.
   package mutating func next(now: WallTime) -> Pick? {
     promote(now: now)
     guard !isPaused, running < maxJobs else { return nil }
     var best: (number: Int, slot: Int)?
     for number in types.indices {
-      let type = types[number]
-      guard type.running < type.concurrency, !type.isPaused, type.broken == nil, let slot = top(of: number) else {
-        continue
-      }
+      guard mayStart(number, now: now), let slot = top(of: number, now: now) else { continue }
       if let found = best, !Agenda.isEarlier(slots[slot], slots[found.slot]) { continue }
       best = (number, slot)
     }
     guard let best else { return nil }
     let id = names.name(best.slot)
+    let firstSeen = slots[best.slot].firstSeen
+    let keys = self.keys[UInt32(best.slot)] ?? .none
     popReady(best.number)
     forget(best.slot)
     slots[best.slot].phase = .free
     names.recycle(best.slot)
     types[best.number].running += 1
+    types[best.number].circuit.started()
+    if let pool = types[best.number].pool { pools[pool].running += 1 }
     running += 1
-    return Pick(id: id, type: best.number)
+    if let value = keys.serial { busy.insert(SerialKey(type: best.number, value: value)) }
+    if let key = keys.rate { rates[best.number]?.count(key, at: now) }
+    return Pick(id: id, type: best.number, keys: keys, firstSeen: WallTime(microseconds: firstSeen))
+  }
+
+  private func mayStart(_ number: Int, now: WallTime) -> Bool {
+    let type = types[number]
+    guard type.running < type.concurrency, !type.isPaused, type.broken == nil else { return false }
+    if let pool = type.pool, pools[pool].running >= pools[pool].concurrency { return false }
+    return type.circuit.allowsStart(now: now)
   }
 
   /// A picked job's handler has ended, or it was never started.
   package mutating func ended(_ type: TypeNumber) {
     types[type].running -= 1
+    if let pool = types[type].pool { pools[pool].running -= 1 }
     running -= 1
+  }
+
+  /// A job with this serial value has come to rest: the next of its value may be picked.
+  package mutating func rested(_ type: TypeNumber, serial value: UInt64) {
+    let key = SerialKey(type: type, value: value)
+    busy.remove(key)
+    while var heap = parked.removeValue(forKey: key), let first = heap.first {
+      Agenda.pop(from: &heap, slots, Agenda.isEarlier)
+      if !heap.isEmpty { parked[key] = heap }
+      let slot = Int(first)
+      guard release(slot, ifRemoved: .parked) else { continue }
+      slots[slot].phase = .ready
+      Agenda.push(slot, onto: &readyHeaps[type], slots, Agenda.isEarlier)
+      return
+    }
+  }
+
+  /// Whether a job waits because another of its `serial_by` value runs.
+  package func isParked(_ id: String) -> Bool {
+    names.slot(of: id).map { slots[$0].phase == .parked } ?? false
   }
 
   /// When `next` may have something that it has not now; nil: only an event can change it.
   package mutating func nextDue() -> WallTime? {
+    let reopens = types.lazy.filter { $0.waiting > $0.scheduled + $0.blocked }.compactMap(\.circuit.reopens).min()
+    guard let timer = nextTimer() else { return reopens }
+    return reopens.map { min($0, timer) } ?? timer
+  }
+
+  private mutating func nextTimer() -> WallTime? {
     while let first = timers.first {
       guard release(Int(first), ifRemoved: .scheduled) else {
         popTimer()
@@ -216,7 +356,7 @@ package struct Agenda {
   // MARK: Inside
 
   private static func isEarlier(_ left: Slot, _ right: Slot) -> Bool {
-    (left.priority, left.due) < (right.priority, right.due)
+    (left.priority, left.line) < (right.priority, right.line)
   }
 
   private mutating func makeSlot(_ id: String) -> Int {
@@ -229,10 +369,14 @@ package struct Agenda {
   /// Takes the job out of the names and counts; its slot stays reserved.
   private mutating func forget(_ slot: Int) {
     let phase = slots[slot].phase
-    if phase == .ready || phase == .scheduled {
+    keys[UInt32(slot)] = nil
+    switch phase {
+    case .ready, .scheduled, .parked, .blocked:
       let number = Int(slots[slot].type)
       types[number].waiting -= 1
       if phase == .scheduled { types[number].scheduled -= 1 }
+      if phase == .blocked { types[number].blocked -= 1 }
+    case .free, .judging, .removed: break
     }
     names.remove(slot: slot)
   }
@@ -249,7 +393,7 @@ package struct Agenda {
 
   /// Moves what has become due into its type's line.
   private mutating func promote(now: WallTime) {
-    while let due = nextDue(), due <= now {
+    while let due = nextTimer(), due <= now {
       guard let first = timers.first else { return }
       let slot = Int(first)
       popTimer()
@@ -260,10 +404,31 @@ package struct Agenda {
     }
   }
 
-  private mutating func top(of number: Int) -> Int? {
+  /// The first of the type's line that its values allow. What they do not is parked, or waits for its rate.
+  private mutating func top(of number: Int, now: WallTime) -> Int? {
     while let first = readyHeaps[number].first {
-      if release(Int(first), ifRemoved: .ready) { return Int(first) }
-      popReady(number)
+      let slot = Int(first)
+      guard release(slot, ifRemoved: .ready) else {
+        popReady(number)
+        continue
+      }
+      guard let keys = keys[first] else { return slot }
+      if let value = keys.serial, busy.contains(SerialKey(type: number, value: value)) {
+        popReady(number)
+        slots[slot].phase = .parked
+        Agenda.push(
+          slot, onto: &parked[SerialKey(type: number, value: value), default: []], slots, Agenda.isEarlier)
+        continue
+      }
+      if let key = keys.rate, let free = rates[number]?.next(key, now: now) {
+        popReady(number)
+        slots[slot].phase = .scheduled
+        slots[slot].due = free.microseconds
+        types[number].scheduled += 1
+        Agenda.push(slot, onto: &timers, slots) { $0.due < $1.due }
+        continue
+      }
+      return slot
     }
     return nil
   }

@@ -204,6 +204,20 @@ package struct JSONReader {
     depth -= 1
   }
 
+  /// Reads an array element by element: `body` must take each.
+  package mutating func array(
+    _ body: (inout JSONReader) throws(Problem) -> Void
+  ) throws(Problem) {
+    guard next == UInt8(ascii: "[") else { throw problem("expected an array, found \(found)") }
+    try descend()
+    var more = try openContainer(closing: UInt8(ascii: "]"))
+    while more {
+      try body(&self)
+      more = try continueContainer(closing: UInt8(ascii: "]"))
+    }
+    depth -= 1
+  }
+
   /// Reads a string and decodes its escapes. A lone surrogate is an error: no text can hold it.
   package mutating func string() throws(Problem) -> String {
     let start = at

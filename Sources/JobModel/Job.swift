@@ -105,6 +105,13 @@ package struct Job: Sendable, Equatable {
     }
   }
 
+  /// The moment before which it must not start, as far as the file itself tells; a `delay` counts from elsewhere.
+  package var notBefore: WallTime? {
+    if let record { return record.runAt }
+    if case .at(let time) = start { return time }
+    return nil
+  }
+
   /// The moment after which it must not start any more.
   package var expiry: WallTime? { record?.spent == true ? nil : expiresAt }
 
@@ -117,5 +124,21 @@ package struct Job: Sendable, Equatable {
     }
     if let maxAttempts { policy.maxAttempts = maxAttempts }
     return policy
+  }
+}
+
+extension Job {
+  /// The value at a JSON pointer into the job, such as `/payload/userId`; nil when it is absent.
+  package func value(at pointer: String) -> JSONValue? {
+    guard let pointer = JSONPointer(pointer), let value = try? JSONReader.parse(bytes) else { return nil }
+    var found: JSONValue? = value
+    for token in pointer.tokens {
+      if let elements = found?.array {
+        found = Int(token).flatMap { elements.indices.contains($0) ? elements[$0] : nil }
+      } else {
+        found = found?[token]
+      }
+    }
+    return found
   }
 }

@@ -77,5 +77,8 @@ package final class Settlement {
   /// A record too large for its audit line must be durable in the file before the line with its hash is written.
   package var needsFileSync: Bool { recordJSON.count > Limits.recordInAuditLine && transition != .discardTwin && !isWhole }
 
+  /// The job, when its file could be read.
+  package var job: Job? { try? claim.content.get() }
+
   package var fileDescriptor: Int32 { claim.fd }
 }

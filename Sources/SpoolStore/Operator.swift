@@ -91,7 +91,11 @@ package struct Operator {
 
 extension JobRecord {
   /// The record a claimed job goes on with: its own, started over when it had ended before, or a fresh one.
-  package static func taken(from claim: borrowing Claim, submitter: Submitter?, node: String) -> JobRecord {
+  ///
+  /// - Parameter firstSeen: when it came into `new/`, if known; the claim's rename has overwritten what the file told.
+  package static func taken(
+    from claim: borrowing Claim, submitter: Submitter?, firstSeen: WallTime? = nil, node: String
+  ) -> JobRecord {
     var record: JobRecord
     if case .success(let job) = claim.content, let known = job.record {
       record = known
@@ -99,7 +103,7 @@ extension JobRecord {
       record.id = claim.id
     } else {
       record = JobRecord(
-        id: claim.id, state: .new, submittedAt: claim.firstSeen, updatedAt: claim.firstSeen, node: node)
+        id: claim.id, state: .new, submittedAt: firstSeen ?? claim.firstSeen, updatedAt: claim.firstSeen, node: node)
     }
     record.submittedBy = record.submittedBy ?? submitter
     record.sha256 = record.sha256 ?? claim.sha256

@@ -65,7 +65,64 @@ package struct Recovery {
     return report
   }
 
+  // MARK: After a power cut
+
+  /// Ends that are durable in the log, and renamed, may still lack their record in the file when the machine itself went
+  /// down: only the log is synced. Everything that ended shortly before the last line is compared with it. The kernel
+  /// writes dirty pages back within 35 s by default (dirty_expire_centisecs, dirty_writeback_centisecs).
+  ///
+  /// Returns how many files were completed.
+  package func completeTornEnds(window: Duration = .seconds(120)) throws(SpoolError) -> Int {
+    var newest: [String: AuditEvent] = [:]
+    var lines: [(id: String, line: JSONValue)] = []
+    var oldest: WallTime?
+    for file in try AuditFile.list(transitions.spool).reversed() {
+      var isOver = false
+      try MappedFile(file.name, in: transitions.spool).linesBackwards { bytes in
+        guard let head = AuditLineHead(bytes) else { return true }
+        if let id = head.job, newest[id] == nil {
+          newest[id] = head.event
+          if head.event.settles, let line = try? JSONReader.parse(Array(bytes), rawKeys: ["record"]) {
+            lines.append((id, line))
+          }
+        }
+        guard bytes.count > 31,
+          let time = WallTime(rfc3339: String(decoding: bytes[7..<31], as: UTF8.self))
+        else { return true }
+        if oldest == nil { oldest = WallTime(microseconds: time.microseconds - window.inMicroseconds) }
+        isOver = oldest.map { time < $0 } ?? false
+        return !isOver
+      }
+      if isOver { break }
+    }
+    var completed = 0
+    for (id, line) in lines where try completeTornEnd(id, line) { completed += 1 }
+    return completed
+  }
+
+  private func completeTornEnd(_ id: String, _ line: JSONValue) throws(SpoolError) -> Bool {
+    guard let state = line["to"]?.string.flatMap(JobState.init(rawValue:)), let head = line["head"]?.int,
+      case .raw(let record)? = line["record"],
+      let bytes = try transitions.spool.read(id, in: state, limit: recordLimit)
+    else { return false }
+    if let job = try? JobScanner.scan(bytes, id: nil), job.recordBytes == record { return false }
+    return try transitions.restore(id, in: state, head: head, tail: Recovery.tail(line), record: record) == nil
+  }
+
   // MARK: Durable ends
+
+  /// Only this part of a start, for those of `ids` whose end is durable and lies in `cur/` still. Returns them.
+  package func completeEnds(of ids: [String]) throws(SpoolError) -> [String] {
+    var report = Report()
+    var completed: [String] = []
+    let traces = try AuditReader.traces(of: Set(ids), in: transitions.spool)
+    for id in ids.sorted() {
+      guard let trace = traces[id], trace.claim == nil, trace.last.settles else { continue }
+      try complete(id, trace, &report)
+      completed.append(id)
+    }
+    return completed
+  }
 
   private func complete(_ id: String, _ trace: AuditTrace, _ report: inout Report) throws(SpoolError) {
     guard let settle = trace.settle else { return }

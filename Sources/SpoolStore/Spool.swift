@@ -178,6 +178,26 @@ package struct Spool: Sendable {
 }
 
 extension Spool {
+  /// Makes sure that the file system can rename without replacing, on which every claim rests.
+  package func checkRename() throws(SpoolError) {
+    let tmp = descriptor(Folder.tmp)
+    let name = ".rename-check.\(getpid())"
+    do throws(Errno) {
+      let fd = try syscalls.open(tmp, name, flags: O_WRONLY | O_CREAT | O_NOFOLLOW, mode: 0o600)
+      syscalls.close(fd)
+      defer { try? syscalls.unlink(tmp, "\(name).moved") }
+      try syscalls.rename(tmp, name, to: tmp, "\(name).moved", replacing: false)
+    } catch {
+      if error == Errno(EINVAL) || error == Errno(ENOSYS) {
+        throw SpoolError(
+          .badFileSystem,
+          "the file system of \(path) cannot rename without replacing (RENAME_NOREPLACE); put the spool on ext4, xfs, "
+            + "btrfs or tmpfs")
+      }
+      throw SpoolError(doing: "trying a rename", path: "\(path)/tmp/\(name)", error)
+    }
+  }
+
   /// Makes the folders of a spool, with the modes given by `modes` (0750 by default); existing ones are left alone.
   package static func create(_ path: String, modes: [Folder: UInt32] = [:]) throws(SpoolError) {
     func make(_ path: String, _ mode: UInt32) throws(SpoolError) {

@@ -135,7 +135,7 @@ package final class Transitions {
   }
 
   /// Replaces `cur/ID.json` by a copy that is ours alone, durable before the original goes.
-  private func adopt(_ id: String, _ bytes: [UInt8]) throws(SpoolError) -> Int32 {
+  private func adopt(_ id: String, _ bytes: [UInt8], in state: JobState = .cur) throws(SpoolError) -> Int32 {
     let name = ".adopt.\(id)"
     let tmp = spool.descriptor(Spool.Folder.tmp)
     do throws(Errno) {
@@ -144,20 +144,20 @@ package final class Transitions {
       do throws(Errno) {
         try syscalls.write(fd, bytes, offset: 0)
         try syscalls.sync(fd)
-        try syscalls.rename(tmp, name, to: spool.descriptor(JobState.cur), JobID.fileName(id), replacing: true)
+        try syscalls.rename(tmp, name, to: spool.descriptor(state), JobID.fileName(id), replacing: true)
         return fd
       } catch {
         syscalls.close(fd)
         throw error
       }
     } catch {
-      throw SpoolError(doing: "adopting the job", path: spool.path(of: id, in: .cur), error)
+      throw SpoolError(doing: "adopting the job", path: spool.path(of: id, in: state), error)
     }
   }
 
   /// The line that makes the coming run count. With it the file can be cut back to what it was, should a power cut tear it.
   package func noteClaim(
-    _ claim: borrowing Claim, type: String, attempt: Int, at time: WallTime
+    _ claim: borrowing Claim, type: String, attempt: Int, rateKey: UInt64? = nil, at time: WallTime
   ) throws(SpoolError) {
     let job: Job? = if case .success(let job) = claim.content { job } else { nil }
     let size = claim.size
@@ -171,6 +171,10 @@ package final class Transitions {
       if let twinOf {
         writer.key("twin_of")
         writer.string(twinOf)
+      }
+      if let rateKey {
+        writer.key("rate_key")
+        writer.string(String(rateKey, radix: 16))
       }
     }
   }
@@ -295,11 +299,13 @@ package final class Transitions {
     }
   }
 
-  /// Cuts a file in `cur/` back to what the producer wrote and puts `record` in again, or none: for recovery, when a crash
+  /// Cuts a file (in `cur/`, unless a power cut tore it later) back to what the producer wrote and puts `record` in again, or none: for recovery, when a crash
   /// tore a record or left one whose end was never durable. `tail` is what stood behind the place of the record. Returns a
   /// problem, and changes nothing, when the producer's own part is damaged.
-  func restore(_ id: String, head: Int, tail: [UInt8], record: [UInt8]?) throws(SpoolError) -> JobProblem? {
-    guard let bytes = try spool.read(id, in: .cur, limit: head) else { return nil }
+  func restore(
+    _ id: String, in state: JobState = .cur, head: Int, tail: [UInt8], record: [UInt8]?
+  ) throws(SpoolError) -> JobProblem? {
+    guard let bytes = try spool.read(id, in: state, limit: head) else { return nil }
     let prefix = Array(bytes.prefix(head))
     let bare = prefix + tail
     let job: Job
@@ -308,7 +314,7 @@ package final class Transitions {
       job = Job(bytes: bare, type: "", head: head, tail: head)
     }
     // By a copy, in one step: half of it would be a file that no line of the log explains.
-    let fd = try adopt(id, prefix + (record.map { job.ending(record: $0) } ?? tail))
+    let fd = try adopt(id, prefix + (record.map { job.ending(record: $0) } ?? tail), in: state)
     syscalls.close(fd)
     return nil
   }
@@ -413,6 +419,19 @@ package final class Transitions {
     } catch {
       throw SpoolError(doing: "removing what belongs to the job", path: spool.path(of: id, in: from), error)
     }
+  }
+
+  /// Removes a second file of a job whose end in `done/` is durable. The line is written before, as for `purge`; the job's
+  /// log stays, because it belongs to the file that stays.
+  func removeCopy(
+    _ id: String, from: JobState, type: String?, at time: WallTime, by: String
+  ) throws(SpoolError) {
+    try audit.append(.purged, at: time, job: id, type: type, from: from, by: by) { writer in
+      writer.key("reason")
+      writer.string("a copy of the job, which is done")
+    }
+    try audit.commit()
+    try remove(id, from: from)
   }
 
   /// Removes a staged file a dead writer left in `tmp/`.

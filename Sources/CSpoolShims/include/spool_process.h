@@ -33,8 +33,15 @@ int spool_status_signalled(int status); /* the signal, or -1 */
 /* From now on orphans of our descendants become our children (PR_SET_CHILD_SUBREAPER). */
 int spool_become_subreaper(void);
 
+/* environ(7), which Swift 6 will not touch: a mutable global. Read it before other threads may call setenv. */
+char **spool_environment(void);
+
+/* Whether `part` occurs in `bytes` (memmem(3)). */
+int spool_contains(const void *bytes, size_t size, const void *part, size_t part_size);
+
 /* A pipe; its read end is fds[0]. */
 int spool_pipe(int fds[2]);
+/* For a fresh descriptor: other status flags (O_APPEND, say) are taken away. */
 int spool_set_nonblocking(int fd);
 
 /* epoll(7), level-triggered. */

@@ -1,0 +1,278 @@
+/// From the agenda into `cur/`, and from there to a handler; and what is claimed only to be refused.
+internal import JobModel
+internal import Logging
+internal import SpoolStore
+
+extension Engine {
+  // MARK: Jobs that run
+
+  /// Claims what may start now.
+  func claim() {
+    guard drain == .no else { return }
+    updatePause()
+    let now = effects.now()
+    while let pick = agenda.next(now: now) {
+      do throws(SpoolError) {
+        let isStarting = try begin(pick, now: now)
+        if !isStarting { drop(pick) }
+      } catch {
+        drop(pick)
+        incoming.append(pick.id)
+        troubled(error)
+        updatePause()
+        // Without this a disk that refuses every claim would be asked for ever.
+        return
+      }
+      updatePause()
+    }
+  }
+
+  /// Nothing of a pick will run: its places are free again.
+  private func drop(_ pick: Agenda.Pick) {
+    agenda.ended(pick.type)
+    agenda.learn(pick.type, succeeded: nil, now: effects.now())
+    if let value = pick.keys.serial { agenda.rested(pick.type, serial: value) }
+  }
+
+  /// One claim; false when nothing of it will run.
+  private func begin(_ pick: Agenda.Pick, now: WallTime) throws(SpoolError) -> Bool {
+    let id = pick.id
+    status.touch()
+    if try isTwin(id) {
+      try settleTwin(id, now: now)
+      return false
+    }
+    let history = try historyOfDead(id)
+    guard let claim = try transitions.claim(id, limit: settings.daemon.maxJobBytes) else {
+      // Taken away by its owner, or something lies in cur/ under its name that is not ours.
+      if try spool.exists(id, in: .new) { incoming.append(id) }
+      return false
+    }
+    occupied[id] = claim.sha256
+    var record = JobRecord.taken(
+      from: claim, submitter: submitter(claim.uid), firstSeen: pick.firstSeen, node: node)
+    guard case .success(let job) = claim.content else {
+      refuse(claim, record, now: now)
+      return false
+    }
+    let isForged: Bool
+    do throws(SpoolError) {
+      isForged = if let text = job.recordBytes { try !isProven(id, text) } else { false }
+    } catch {
+      try putBack(claim)
+      throw error
+    }
+    if isForged {
+      let problem = JobProblem(
+        .forgedRecord, "the file has a \"jobspool\" record that the audit log does not know; drop the job without it",
+        key: "jobspool")
+      bury(claim, record, .rejected, problem.error, .reject, now: now, whole: true)
+      return false
+    }
+    proven[id] = nil
+    if let history, job.record == nil { record.adopt(history: history) }
+    guard let handler = settings.handlers[job.type] else {
+      // Its handler went since it was looked at; broken ones are never picked.
+      judge(claim, job, record, now: now)
+      return false
+    }
+    guard agenda.types[pick.type].name == job.type, job.notBefore.map({ $0 <= now }) ?? true,
+      job.expiry.map({ $0 >= now }) ?? true
+    else {
+      // Its owner replaced it since it was looked at.
+      try putBack(claim)
+      return false
+    }
+    let number = record.attempt + 1
+    do throws(SpoolError) {
+      try transitions.noteClaim(claim, type: job.type, attempt: number, rateKey: pick.keys.rate, at: now)
+    } catch {
+      try putBack(claim)
+      throw error
+    }
+    if let value = pick.keys.serial { holding[id] = (pick.type, value) }
+    starting.append(
+      Attempt(
+        claim: claim, typeNumber: pick.type, handler: handler, job: job, number: number, startedAt: now, record: record))
+    return true
+  }
+
+  private func putBack(_ claim: consuming Claim) throws(SpoolError) {
+    let id = claim.id
+    if try transitions.unclaim(claim) {
+      occupied[id] = nil
+      incoming.append(id)
+    } else {
+      // A twin took its place: this file came first, so it is released like a run that was handed back.
+      var record = JobRecord.taken(from: claim, submitter: submitter(claim.uid), node: node)
+      record.state = .new
+      settling.add(Settlement(claim, .release, record))
+    }
+  }
+
+  /// Starts what has its `claimed` line on the disk.
+  func startClaimed() {
+    guard !starting.isEmpty, !transitions.audit.hasPending else { return }
+    if let until = carefulUntil {
+      if EventLoop.now > until {
+        carefulUntil = nil
+      } else {
+        // After an unclean start every run is durable before it begins, so that a job that takes the machine down with
+        // it uses up its attempts.
+        do throws(SpoolError) { try transitions.audit.commit() } catch { return troubled(error) }
+      }
+    }
+    let attempts = starting
+    starting.removeAll()
+    for attempt in attempts { start(attempt) }
+  }
+
+  private func start(_ attempt: Attempt) {
+    let policy = attempt.job.retryPolicy(attempt.handler.retry)
+    let request = AttemptRequest(
+      id: attempt.id, attempt: attempt.number, maxAttempts: policy.maxAttempts, handler: attempt.handler,
+      input: attempt.inputLine, jobPath: spool.path(of: attempt.id, in: .cur), spoolPath: spool.path, node: node,
+      logPath: spool.logPath(of: attempt.id), timeout: attempt.job.timeout ?? attempt.handler.timeout,
+      stalledAfter: attempt.handler.stalledAfter, token: token)
+    do throws(StartProblem) {
+      running[attempt.id] = attempt
+      try runner.start(request) { [unowned self] event in attemptReported(attempt, event) }
+      if attempt.isCancelled { runner.stop(attempt.id, reason: .cancelled) }
+    } catch {
+      running[attempt.id] = nil
+      agenda.ended(attempt.typeNumber)
+      notStarted(attempt, error)
+    }
+  }
+
+  /// Nothing ran, so no attempt is burnt.
+  private func notStarted(_ attempt: Attempt, _ problem: StartProblem) {
+    let type = attempt.job.type
+    switch problem.kind {
+    case .broken:
+      agenda.markBroken(type, problem.message)
+      raise("handler:\(type)", "\(type) is paused: \(problem.message)")
+    case .busy:
+      raise("busy", problem.message)
+      loop.after(.seconds(1)) { [unowned self] in calm("busy") }
+    }
+    release(attempt)
+  }
+
+  // MARK: Jobs that are only judged
+
+  /// Claims what has to be refused; no limit holds this up.
+  func judge() {
+    guard !isLowOnDisk, drain == .no else { return }
+    let now = effects.now()
+    var budget = 256
+    while budget > 0, settling.count < Limits.settlesWaiting, let id = agenda.nextForJudgement() {
+      budget -= 1
+      do throws(SpoolError) { try judge(id, now: now) } catch {
+        incoming.append(id)
+        return troubled(error)
+      }
+    }
+    if budget == 0 { turnSoon() }
+  }
+
+  private func judge(_ id: String, now: WallTime) throws(SpoolError) {
+    status.touch()
+    if try isTwin(id) { return try settleTwin(id, now: now) }
+    guard let claim = try transitions.claim(id, limit: settings.daemon.maxJobBytes) else { return }
+    occupied[id] = claim.sha256
+    let record = JobRecord.taken(from: claim, submitter: submitter(claim.uid), node: node)
+    switch claim.content {
+    case .failure: refuse(claim, record, now: now)
+    case .success(let job): judge(claim, job, record, now: now)
+    }
+  }
+
+  /// A job that can be read: expired, or of a type nobody handles. If neither is true any more, it goes back.
+  private func judge(_ claim: consuming Claim, _ job: Job, _ record: JobRecord, now: WallTime) {
+    if let sentence = condemned.removeValue(forKey: claim.id) {
+      return bury(claim, record, sentence.outcome, sentence.error, sentence.transition, now: now)
+    }
+    if let expiry = job.expiry, expiry < now {
+      let error = JobError(
+        code: "expired", message: "it had not started by \(expiry.rfc3339)",
+        details: Array("{\"expires_at\":\"\(expiry.rfc3339)\"}".utf8))
+      return bury(claim, record, .expired, error, .expire, now: now)
+    }
+    guard settings.handlers[job.type] == nil, settings.broken[job.type] == nil else {
+      do throws(SpoolError) { try putBack(claim) } catch { troubled(error) }
+      return
+    }
+    let near = Spelling.nearest(to: job.type, among: settings.handlers.keys).map { "; did you mean \"\($0)\"?" } ?? ""
+    let problem =
+      JobType.isReserved(job.type)
+      ? JobProblem(.reservedType, "types beginning with \"jobspool.\" are the program's own", key: "type")
+      : JobProblem(
+        .unknownType, "no handler for the type \"\(job.type)\": there is no handlers/\(job.type).toml\(near)", key: "type")
+    bury(claim, record, .rejected, problem.error, .reject, now: now)
+  }
+
+  private func refuse(_ claim: consuming Claim, _ record: JobRecord, now: WallTime) {
+    guard case .failure(let problem) = claim.content else { preconditionFailure("only refused claims come here") }
+    bury(claim, record, .rejected, problem.error, .reject, now: now)
+  }
+
+  func bury(
+    _ claim: consuming Claim, _ record: JobRecord, _ outcome: JobOutcome, _ error: JobError, _ transition: Transition,
+    now: WallTime, whole: Bool = false
+  ) {
+    var record = record
+    record.state = .dead
+    record.outcome = outcome
+    record.error = error
+    record.runAt = nil
+    record.updatedAt = now
+    record.finishedAt = now
+    settling.add(Settlement(claim, transition, record, whole: whole))
+  }
+
+  // MARK: Twins
+
+  /// Claims a file whose id is taken under a fresh one, and judges it.
+  func settleTwin(_ id: String, now: WallTime) throws(SpoolError) {
+    var first = occupied[id]
+    for state in [JobState.done, .hold, .cur] where first == nil {
+      if try spool.exists(id, in: state) {
+        first = try transitions.droppedHash(id, in: state, limit: settings.daemon.maxJobBytes)
+      }
+    }
+    guard let claim = try transitions.claimTwin(id, at: now, limit: settings.daemon.maxJobBytes) else { return }
+    occupied[claim.id] = claim.sha256
+    let submitter = submitter(claim.uid)
+    settling.add(transitions.judge(twin: claim, first: first, at: now, by: submitter))
+  }
+
+  /// What a dead job of this id went through, when a new file takes its place.
+  private func historyOfDead(_ id: String) throws(SpoolError) -> JobRecord? {
+    guard try spool.exists(id, in: .dead) else { return nil }
+    guard let bytes = try spool.read(id, in: .dead, limit: 64 << 20), let job = try? JobScanner.scan(bytes) else {
+      return nil
+    }
+    return job.record
+  }
+
+  // MARK: Trust
+
+  /// Whether the audit log bears out a record found in a file.
+  private func isProven(_ id: String, _ text: [UInt8]) throws(SpoolError) -> Bool {
+    if let known = proven[id] { return known == Digest.sha256(text) }
+    guard let trace = try AuditReader.traces(of: [id], in: spool)[id] else { return false }
+    return trace.bearsOut(text)
+  }
+
+  func submitter(_ uid: UInt32) -> JobRecord.Submitter {
+    JobRecord.Submitter(uid: uid, user: accounts.name(of: uid))
+  }
+}
+
+extension JobRecord {
+  /// Takes over what an earlier job of this id went through.
+  mutating func adopt(history: JobRecord) {
+    attempts = history.attempts
+  }
+}

@@ -1,0 +1,329 @@
+/// Requests and switches in `ctl/`: files, so that they work over any file system and need no socket. Who asks is the
+/// file's owner.
+internal import Glibc
+internal import JobModel
+internal import Logging
+internal import SpoolStore
+
+/// A request that is being carried out; answered when the last of its jobs has come to rest.
+struct ControlRequest {
+  var name: String
+  var results: [(id: String, result: Result<JobState?, SpoolError>)] = []
+  /// Ids whose end is still on its way to the disk.
+  var open: Set<String> = []
+}
+
+extension Engine {
+  // MARK: Switches
+
+  /// Reads the state files; at the start, before anything is claimed.
+  func readSwitches() { scanControl() }
+
+  /// Looks at everything in `ctl/`.
+  func scanControl() {
+    controlIsDue = false
+    var switches: [String] = []
+    var requests: [String] = []
+    do throws(SpoolError) {
+      try Scan.names(of: .ctl, in: spool) { name in
+        if name.hasSuffix(".json"), !name.hasPrefix(".") {
+          requests.append(name)
+        } else if Engine.isSwitch(name) {
+          switches.append(name)
+        }
+      }
+    } catch {
+      return troubled(error)
+    }
+    applySwitches(switches.filter { isAllowed(toSwitch: $0) })
+    for name in requests.sorted() { takeRequest(name) }
+  }
+
+  static func isSwitch(_ name: String) -> Bool {
+    name == "pause" || name == "pause-schedules" || name.hasPrefix("pause.") || name.hasPrefix("disabled.")
+  }
+
+  /// A switch by somebody who may not is removed, and the log says who tried.
+  private func isAllowed(toSwitch name: String) -> Bool {
+    guard let status = try? spool.syscalls.status(spool.descriptor(Spool.Folder.ctl), name) else { return false }
+    if accounts.isOperator(status.uid) {
+      switchOwners[name] = accounts.name(of: status.uid)
+      return true
+    }
+    let who = accounts.name(of: status.uid)
+    refuse(name, who, "only root, the daemon's user and the group jobspool-admin may pause")
+    removeControl(name)
+    return false
+  }
+
+  private func applySwitches(_ names: [String]) {
+    let wasPaused = isPaused
+    let before = pausedTypes
+    isPaused = names.contains("pause")
+    pausedTypes = Set(names.filter { $0.hasPrefix("pause.") }.map { String($0.dropFirst(6)) })
+    if isPaused != wasPaused { noteSwitch(isPaused ? .paused : .resumed, type: nil, file: "pause") }
+    for type in pausedTypes.subtracting(before).sorted() {
+      agenda.pause(type, true)
+      noteSwitch(.paused, type: type, file: "pause.\(type)")
+    }
+    for type in before.subtracting(pausedTypes).sorted() {
+      agenda.pause(type, false)
+      noteSwitch(.resumed, type: type, file: "pause.\(type)")
+    }
+    updatePause()
+  }
+
+  private func noteSwitch(_ event: AuditEvent, type: String?, file: String) {
+    status.touch()
+    turnSoon()
+    // Who resumed is not known: the file is gone. Who paused owns it.
+    let who = event == .paused ? switchOwners[file] ?? "unknown" : "operator"
+    do throws(SpoolError) {
+      try transitions.audit.append(event, at: effects.now(), type: type, by: who)
+    } catch {
+      troubled(error)
+    }
+  }
+
+  // MARK: Requests
+
+  private func takeRequest(_ name: String) {
+    guard !requests.contains(where: { $0.name == name }), !answered.contains(name) else { return }
+    let bytes: [UInt8]
+    let uid: UInt32
+    do throws(Errno) {
+      let fd = try spool.syscalls.open(
+        spool.descriptor(Spool.Folder.ctl), name, flags: O_RDONLY | O_NOFOLLOW | O_NONBLOCK, mode: 0)
+      defer { spool.syscalls.close(fd) }
+      let status = try spool.syscalls.status(fd)
+      uid = status.uid
+      guard status.kind == .regular, status.size <= 16 << 20 else {
+        return refuse(name, accounts.name(of: uid), "no regular file of at most 16 MiB")
+      }
+      bytes = try spool.syscalls.read(fd, count: status.size, offset: 0)
+    } catch {
+      if error != .noEntry { refuse(name, "unknown", "cannot be read: \(error.message)") }
+      return
+    }
+    let who = "\(accounts.name(of: uid)) (uid \(uid))"
+    do throws(JSONReader.Problem) {
+      let request = try JSONReader.parse(bytes)
+      carryOut(name, request, uid: uid, who: who)
+    } catch {
+      // Someone may still be writing it; then its end is another event.
+      guard let status = try? spool.syscalls.status(spool.descriptor(Spool.Folder.ctl), name),
+        effects.now().microseconds - status.modified > Int64(Limits.youngFileMilliseconds) * 1000
+      else {
+        loop.after(.milliseconds(Limits.youngFileMilliseconds + 50)) { [unowned self] in controlIsDue = true }
+        return
+      }
+      answer(name, refusal: SpoolError(.system, "not JSON, at byte \(error.offset): \(error.message)"), code: "bad_request")
+    }
+  }
+
+  private func carryOut(_ name: String, _ request: JSONValue, uid: UInt32, who: String) {
+    let isOperator = accounts.isOperator(uid)
+    let verb = request["do"]?.string ?? ""
+    if verb == "reload" {
+      guard isOperator else { return deny(name, who, "reload the configuration") }
+      reloadConfiguration(by: who)
+      if let alert = status.alerts["config"] {
+        return answer(name, refusal: SpoolError(.system, alert.message), code: "configuration")
+      }
+      return answer(ControlRequest(name: name))
+    }
+    guard let known = OperatorVerb(rawValue: verb) else {
+      let expected = (OperatorVerb.allCases.map(\.rawValue) + ["reload"]).joined(separator: ", ")
+      return answer(
+        name, refusal: SpoolError(.system, "\"do\": expected one of \(expected), found \"\(verb)\""), code: "bad_request")
+    }
+    guard let jobs = request["jobs"]?.array, jobs.allSatisfy({ $0.string != nil }) else {
+      return answer(name, refusal: SpoolError(.system, "\"jobs\": expected a list of ids"), code: "bad_request")
+    }
+    let ids = jobs.compactMap(\.string)
+    var pending = ControlRequest(name: name)
+    if known == .requeue { prove(ids) }
+    for id in ids {
+      guard isOperator || (known == .cancel && owns(id, uid)) else {
+        refuse(name, who, "\(verb) \(id): not an operator, and not the owner of the job")
+        pending.results.append((id, .failure(SpoolError(.denied, "\(who) may not \(verb) \(id)"))))
+        continue
+      }
+      do throws(SpoolError) {
+        if let state = try perform(known, id, by: who) {
+          pending.results.append((id, .success(state.state)))
+        } else {
+          pending.open.insert(id)
+        }
+      } catch {
+        pending.results.append((id, .failure(error)))
+      }
+    }
+    do throws(SpoolError) { try transitions.audit.commit() } catch { troubled(error) }
+    if pending.open.isEmpty { answer(pending) } else { requests.append(pending) }
+    turnSoon()
+  }
+
+  private struct Rest { var state: JobState? }
+
+  /// Does it at once, or begins it and returns nil: then `answerCancelled` tells when it has come to rest.
+  private func perform(_ verb: OperatorVerb, _ id: String, by who: String) throws(SpoolError) -> Rest? {
+    status.touch()
+    if verb == .cancel {
+      if let attempt = running[id] ?? starting.first(where: { $0.id == id }) {
+        attempt.isCancelled = true
+        attempt.cancelledBy = who
+        operators[id] = who
+        if running[id] != nil { runner.stop(id, reason: .cancelled) }
+        return nil
+      }
+      if occupied[id] == nil, try spool.exists(id, in: .new) { return try cancelWaiting(id, by: who) }
+    }
+    let work = Operator(
+      transitions: transitions, maxJobBytes: settings.daemon.maxJobBytes, now: effects.now(), by: who)
+    let state = try work.perform(verb, id)
+    switch verb {
+    case .requeue, .release: incoming.append(id)
+    case .hold, .cancel, .purge: forget(id)
+    }
+    return Rest(state: state)
+  }
+
+  private func cancelWaiting(_ id: String, by who: String) throws(SpoolError) -> Rest? {
+    guard let claim = try transitions.claim(id, limit: settings.daemon.maxJobBytes) else {
+      throw SpoolError(.noSuchJob, "\(id) is not waiting any more")
+    }
+    forget(id)
+    occupied[id] = claim.sha256
+    operators[id] = who
+    let record = JobRecord.taken(from: claim, submitter: submitter(claim.uid), node: node)
+    let error = JobError(code: "cancelled", message: "cancelled by \(who) before it ran")
+    bury(claim, record, .cancelled, error, .cancel, now: effects.now())
+    return nil
+  }
+
+  /// A job has come to rest; requests that waited for it may be answered.
+  func answerCancelled(_ id: String) {
+    for index in requests.indices.reversed() where requests[index].open.remove(id) != nil {
+      requests[index].results.append((id, .success((try? spool.state(of: id)) ?? nil)))
+      if requests[index].open.isEmpty { answer(requests.remove(at: index)) }
+    }
+  }
+
+  private func owns(_ id: String, _ uid: UInt32) -> Bool {
+    if let attempt = running[id] { return attempt.record.submittedBy?.uid == uid }
+    guard let state = try? spool.state(of: id),
+      let status = try? spool.syscalls.status(spool.descriptor(state), JobID.fileName(id))
+    else { return false }
+    return status.uid == uid
+  }
+
+  // MARK: Answers
+
+  private func deny(_ name: String, _ who: String, _ what: String) {
+    refuse(name, who, "may not \(what)")
+    answer(name, refusal: SpoolError(.denied, "\(who) may not \(what)"), code: SpoolError.Code.denied.name)
+  }
+
+  private func refuse(_ name: String, _ who: String, _ why: String) {
+    logger.warning("ctl/\(name) by \(who) refused: \(why)")
+    do throws(SpoolError) {
+      try transitions.audit.append(.refused, at: effects.now(), by: who) { writer in
+        writer.key("file")
+        writer.string(name)
+        writer.key("reason")
+        writer.string(why)
+      }
+    } catch {
+      troubled(error)
+    }
+  }
+
+  private func answer(_ name: String, refusal: SpoolError, code: String) {
+    var writer = JSONWriter()
+    writer.beginObject()
+    writer.key("ok")
+    writer.bool(false)
+    writer.key("code")
+    writer.string(code)
+    writer.key("message")
+    writer.string(refusal.description)
+    writer.endObject()
+    reply(name, writer.bytes)
+  }
+
+  private func answer(_ request: ControlRequest) {
+    var writer = JSONWriter()
+    writer.beginObject()
+    writer.key("ok")
+    writer.bool(true)
+    writer.key("results")
+    writer.beginArray()
+    for (id, result) in request.results {
+      writer.beginObject()
+      writer.key("job")
+      writer.string(id)
+      writer.key("ok")
+      switch result {
+      case .success(let state):
+        writer.bool(true)
+        if let state {
+          writer.key("state")
+          writer.string(state.rawValue)
+        }
+      case .failure(let error):
+        writer.bool(false)
+        writer.key("code")
+        writer.string(error.code.name)
+        writer.key("message")
+        writer.string(error.description)
+      }
+      writer.endObject()
+    }
+    writer.endArray()
+    writer.endObject()
+    reply(request.name, writer.bytes)
+  }
+
+  /// The answer appears whole, then the request goes.
+  private func reply(_ name: String, _ bytes: [UInt8]) {
+    let ctl = spool.descriptor(Spool.Folder.ctl)
+    let stem = name.dropLast(5)
+    do throws(Errno) {
+      let fd = try spool.syscalls.open(
+        ctl, ".\(stem).reply", flags: O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: 0o644)
+      defer { spool.syscalls.close(fd) }
+      try spool.syscalls.write(fd, bytes + [0x0A], offset: 0)
+      try spool.syscalls.rename(ctl, ".\(stem).reply", to: ctl, "\(stem).reply", replacing: true)
+    } catch {
+      logger.warning("cannot answer ctl/\(name): \(error.message)")
+    }
+    removeControl(name)
+  }
+
+  func removeControl(_ name: String) {
+    do throws(Errno) { try spool.syscalls.unlink(spool.descriptor(Spool.Folder.ctl), name) } catch {
+      guard error != .noEntry else { return }
+      // It cannot be taken away; at least it is not carried out again and again.
+      answered.insert(name)
+      logger.warning("cannot remove ctl/\(name): \(error.message)")
+    }
+  }
+
+  // MARK: Proof
+
+  /// Finds out, in one pass over the log, whose records it bears out.
+  func prove(_ ids: [String]) {
+    let unknown = Set(ids.filter { proven[$0] == nil })
+    guard !unknown.isEmpty, let traces = try? AuditReader.traces(of: unknown, in: spool) else { return }
+    for (id, trace) in traces {
+      for state in [JobState.new, .dead, .done] {
+        guard let bytes = try? spool.read(id, in: state, limit: 64 << 20), let job = try? JobScanner.scan(bytes),
+          let text = job.recordBytes
+        else { continue }
+        if trace.bearsOut(text) { proven[id] = Digest.sha256(text) }
+        break
+      }
+    }
+  }
+}

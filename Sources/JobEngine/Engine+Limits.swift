@@ -1,0 +1,61 @@
+/// Limits that go by a job's own values, and what they know from before a restart.
+internal import JobModel
+internal import SpoolStore
+
+extension Engine {
+  /// The values a waiting job's limits go by.
+  func keys(of job: Job) -> Agenda.Keys {
+    guard let handler = settings.handlers[job.type] else { return .none }
+    var keys = Agenda.Keys()
+    if let pointer = handler.serialBy { keys.serial = LimitKey.of(job.value(at: pointer)) }
+    if let rate = handler.rate, rate.over == .wait { keys.rate = rateKey(job, rate) }
+    return keys
+  }
+
+  private func rateKey(_ job: Job, _ rate: HandlerSettings.RateLimit) -> UInt64 {
+    rate.by.map { LimitKey.of(job.value(at: $0)) } ?? LimitKey.none
+  }
+
+  /// The key a `submitted` line has to name for the rate to survive a restart; nil when the type's rate does not count
+  /// submissions.
+  func submissionKey(of job: Job) -> UInt64? {
+    guard let rate = settings.handlers[job.type]?.rate, rate.over == .reject else { return nil }
+    return rateKey(job, rate)
+  }
+
+  /// Counts a submission; false when it is one too many.
+  func admits(_ type: String, key: UInt64, at now: WallTime) -> Bool {
+    guard let rate = settings.handlers[type]?.rate?.rate else { return true }
+    var window = submissions[type] ?? RateWindow(rate)
+    if window.rate != rate { window = RateWindow(rate) }
+    defer { submissions[type] = window }
+    guard window.next(key, now: now) == nil else { return false }
+    window.count(key, at: now)
+    return true
+  }
+
+  /// Reads back from the log what rates have to remember.
+  func rebuildRates(now: WallTime) throws(SpoolError) {
+    let rated = settings.handlers.values.compactMap { handler in handler.rate.map { (handler.type, $0) } }
+    guard let longest = rated.map({ $0.1.rate.per }).max() else { return }
+    let oldest = WallTime(microseconds: now.microseconds - longest.inMicroseconds)
+    for (type, rate) in rated where rate.over == .reject { submissions[type] = RateWindow(rate.rate) }
+    for file in try AuditFile.list(spool).reversed() {
+      var isOver = false
+      try MappedFile(file.name, in: spool).linesBackwards { line in
+        guard line.count > 31, let time = WallTime(rfc3339: String(decoding: line[7..<31], as: UTF8.self)) else {
+          return true
+        }
+        isOver = time < oldest
+        guard !isOver, let event = AuditLineHead(line)?.event, event == .claimed || event == .submitted,
+          let value = try? JSONReader.parse(Array(line)), let type = value["type"]?.string,
+          let key = value["rate_key"]?.string.flatMap({ UInt64($0, radix: 16) })
+        else { return !isOver }
+        if event == .claimed { agenda.countStart(type, key: key, at: time) }
+        if event == .submitted { submissions[type]?.count(key, at: time) }
+        return true
+      }
+      if isOver { break }
+    }
+  }
+}

@@ -1,0 +1,218 @@
+/// From a handler's end to a file in `done/` or `dead/`, or back in `new/`.
+internal import JobModel
+internal import Logging
+internal import SpoolStore
+
+extension Engine {
+  // MARK: What handlers report
+
+  func attemptReported(_ attempt: Attempt, _ event: AttemptEvent) {
+    switch event {
+    case .progress(let update): progressed(attempt, update)
+    case .log(let line): logger.info("\(attempt.id): \(line.level) \(line.category) \(line.code) \(line.message)")
+    case .ended(let end): ended(attempt, end)
+    }
+  }
+
+  private func progressed(_ attempt: Attempt, _ update: ProgressUpdate) {
+    if let percent = update.percent { attempt.progress.percent = min(max(percent, 0), 100) }
+    if let message = update.message { attempt.progress.message = message }
+    if let stage = update.stage, stage != attempt.progress.stage {
+      attempt.progress.stage = stage
+      do throws(SpoolError) {
+        try transitions.audit.append(
+          .stage, at: effects.now(), job: attempt.id, type: attempt.job.type, attempt: attempt.number
+        ) { writer in
+          writer.key("stage")
+          writer.string(stage)
+        }
+      } catch {
+        troubled(error)
+      }
+    }
+    status.touch()
+  }
+
+  private func ended(_ attempt: Attempt, _ end: AttemptEnd) {
+    running[attempt.id] = nil
+    agenda.ended(attempt.typeNumber)
+    status.touch()
+    guard attempt.claim != nil else { return }
+    if end.stopReason == .shutdown, !attempt.isCancelled { return release(attempt) }
+    let now = effects.now()
+    let policy = attempt.job.retryPolicy(attempt.handler.retry)
+    let reason: StopReason? = attempt.isCancelled ? .cancelled : end.stopReason
+    let verdict = Verdict.of(
+      ending: end.ending, error: end.error, stopReason: reason, permanent: end.permanent, retryIn: end.retryIn,
+      attempt: attempt.number, policy: policy, random: effects.random())
+    var record = attempt.record
+    var run = JobRecord.Attempt(
+      n: attempt.number, startedAt: attempt.startedAt, endedAt: max(now, attempt.startedAt),
+      outcome: .of(ending: end.ending, error: end.error, stopReason: reason))
+    switch end.ending {
+    case .exited(let code): run.exit = code
+    case .signalled(let signal): run.signal = signal
+    case .crashed: break
+    }
+    run.peakMemory = end.peakMemory
+    run.cpuTime = end.cpuTime
+    learn(attempt, verdict)
+    let error = verdict == .finish ? nil : end.error ?? attempt.error(of: end, reason: reason)
+    run.error = error
+    record.add(run)
+    record.progress = attempt.progress.isEmpty ? nil : attempt.progress
+    record.result = end.result
+    record.error = error
+    record.updatedAt = now
+    record.spent = true
+    record.runAt = nil
+    if reason == .stalled { noteStalled(attempt, now) }
+    settle(attempt, verdict, record, now: now)
+  }
+
+  /// What the type's circuit breaker makes of it.
+  private func learn(_ attempt: Attempt, _ verdict: Verdict) {
+    let wasOpen = agenda.types[attempt.typeNumber].circuit.phase != .closed
+    switch verdict {
+    case .finish: agenda.learn(attempt.typeNumber, succeeded: true, now: effects.now())
+    case .retry: agenda.learn(attempt.typeNumber, succeeded: false, now: effects.now())
+    case .bury(let outcome):
+      // The last of several attempts speaks against the type, a permanent failure against the job.
+      let isTypes = outcome == .failed && attempt.number >= attempt.job.retryPolicy(attempt.handler.retry).maxAttempts
+      agenda.learn(attempt.typeNumber, succeeded: isTypes ? false : nil, now: effects.now())
+    }
+    let type = agenda.types[attempt.typeNumber]
+    if case .open(let until) = type.circuit.phase {
+      raise(
+        "circuit:\(type.name)",
+        "\(type.name) failed \(type.circuit.failures) times in a row and rests; one job is tried at \(until.rfc3339)")
+    } else if wasOpen, type.circuit.phase == .closed {
+      calm("circuit:\(type.name)")
+    }
+  }
+
+  private func settle(_ attempt: Attempt, _ verdict: Verdict, _ record: JobRecord, now: WallTime) {
+    guard let claim = attempt.claim.take() else { return }
+    var record = record
+    let transition: Transition
+    switch verdict {
+    case .finish:
+      record.state = .done
+      record.outcome = .done
+      record.finishedAt = now
+      record.progress?.percent = 100
+      transition = .finish
+    case .retry(let wait):
+      record.state = .new
+      record.runAt = now + wait
+      transition = .retry
+    case .bury(let outcome):
+      record.state = .dead
+      record.outcome = outcome
+      record.finishedAt = now
+      transition = outcome == .cancelled ? .cancel : .bury
+    }
+    settling.add(Settlement(claim, transition, record))
+  }
+
+  /// Hands an attempt back: we interrupted it, or never started it.
+  func release(_ attempt: Attempt) {
+    guard let claim = attempt.claim.take() else { return }
+    agenda.learn(attempt.typeNumber, succeeded: nil, now: effects.now())
+    var record = attempt.record
+    record.state = .new
+    record.spent = true
+    record.updatedAt = effects.now()
+    record.runAt = record.updatedAt
+    settling.add(Settlement(claim, .release, record))
+  }
+
+  private func noteStalled(_ attempt: Attempt, _ now: WallTime) {
+    do throws(SpoolError) {
+      try transitions.audit.append(
+        .stalled, at: now, job: attempt.id, type: attempt.job.type, attempt: attempt.number)
+    } catch {
+      troubled(error)
+    }
+  }
+
+  // MARK: To the disk
+
+  /// Steps one and two for everything that ended.
+  func settle() {
+    guard !settling.isEmpty else { return }
+    do throws(SpoolError) {
+      let unpublished = settling.takeUnpublished()
+      if !unpublished.isEmpty { publish(unpublished) }
+      try settling.write { settlement throws(SpoolError) in try transitions.write(settlement) }
+      let now = effects.now()
+      try settling.note { settlement throws(SpoolError) in
+        try transitions.note(settlement, at: now, by: operators[settlement.id] ?? "daemon")
+      }
+    } catch {
+      troubled(error)
+    }
+  }
+
+  /// Step four: what is durable becomes visible.
+  func publish(_ settlements: [Settlement]) {
+    for settlement in settlements {
+      do throws(SpoolError) {
+        guard try transitions.publish(settlement) else {
+          // A twin took its place in new/. It moves away first; the rename is repeated with the next turn.
+          try settleTwin(settlement.id, now: effects.now())
+          settling.putBack(unpublished: settlement)
+          turnSoon()
+          continue
+        }
+        settled(settlement)
+      } catch {
+        settling.putBack(unpublished: settlement)
+        troubled(error)
+      }
+    }
+  }
+
+  /// The file is where it belongs.
+  private func settled(_ settlement: Settlement) {
+    let id = settlement.id
+    occupied[id] = nil
+    operators[id] = nil
+    status.touch()
+    if let held = holding.removeValue(forKey: id) {
+      agenda.rested(held.type, serial: held.value)
+      turnSoon()
+    }
+    switch settlement.transition {
+    case .retry, .release, .unclaim:
+      proven[id] = Digest.sha256(settlement.recordJSON)
+      incoming.append(id)
+      turnSoon()
+    case .discardTwin, .refuseTwin:
+      break
+    default:
+      flowRested(id, batch: settlement.job?.batch, isDone: settlement.record.outcome == .done)
+      turnSoon()
+    }
+    answerCancelled(id)
+  }
+}
+
+extension Attempt {
+  /// What to say of an end about which the handler said nothing.
+  func error(of end: AttemptEnd, reason: StopReason?) -> JobError {
+    let limit = DurationText.format(job.timeout ?? handler.timeout)
+    switch (reason, end.ending) {
+    case (.timeout, _): return JobError(code: "timeout", message: "it ran longer than its timeout of \(limit)")
+    case (.stalled, _):
+      let silence = handler.stalledAfter.map(DurationText.format) ?? "stalled_after"
+      return JobError(code: "stalled", message: "it gave no sign of life for \(silence)")
+    case (.cancelled, _):
+      return JobError(code: "cancelled", message: "cancelled by \(cancelledBy.isEmpty ? "an operator" : cancelledBy)")
+    case (_, .exited(let code)): return JobError(code: "exit_\(code)", message: "the handler exited with \(code)")
+    case (_, .signalled(let signal)):
+      return JobError(code: "signal_\(signal)", message: "the handler was ended by signal \(signal)")
+    case (_, .crashed): return JobError(code: "crashed", message: "the daemon went down while the handler ran")
+    }
+  }
+}

@@ -1,0 +1,102 @@
+internal import CSpoolShims
+internal import Glibc
+internal import JobEngine
+internal import JobModel
+
+/// Everything about starting a handler that is the same for each of its jobs: where the program is, its words, and the
+/// part of its environment that does not change, as C wants them. Made once per type and kept until the settings
+/// change; `stillThere` is asked before every start.
+final class Launch {
+  let settings: HandlerSettings
+  /// Path of what is executed first: a limiting prefix, or the program itself.
+  private let executable: String
+  private let program: String
+  private let words: CStringList
+  private let fixed: CStringList
+
+  /// Throws `.broken` with a message that names the handler file.
+  init(_ settings: HandlerSettings, inherited: [[CChar]], searchPath: String) throws(StartProblem) {
+    let folder = settings.file.lastIndex(of: "/").map { String(settings.file[..<$0]) } ?? "."
+    var account: Account?
+    if let name = settings.user {
+      guard let found = Account(named: name) else {
+        throw StartProblem(
+          .broken,
+          "\(settings.file): user: there is no user \"\(name)\"; create it or change the line")
+      }
+      account = found.user == geteuid() ? nil : found
+      if account != nil, !Account.mayChange() {
+        throw StartProblem(
+          .broken,
+          "\(settings.file): user: the daemon may not become \"\(name)\"; "
+            + "give it CAP_SETUID, CAP_SETGID and CAP_KILL or remove the line")
+      }
+    }
+    do {
+      program = try ProgramLookup.find(settings.command.first ?? "", folder: folder, searchPath: searchPath)
+      let words = try HandlerCommand.words(
+        program: program, command: settings.command, limits: settings.limits, account: account
+      ) { tool throws(ProgramLookup.Problem) in
+        try ProgramLookup.find(tool, folder: "/", searchPath: "/usr/bin:/bin:\(searchPath)")
+      }
+      executable = words[0] == settings.command.first ? program : words[0]
+      self.words = CStringList(words)
+    } catch {
+      throw StartProblem(
+        .broken, "\(settings.file): command: \(error.message); install the program or correct the line")
+    }
+    fixed = CStringList(Environment.fixed(inherited: inherited, settings: settings, account: account))
+    self.settings = settings
+  }
+
+  /// Whether the program can still be executed; otherwise a new `Launch` says what is wrong, or finds it elsewhere.
+  var stillThere: Bool { access(program, X_OK) == 0 && access(executable, X_OK) == 0 }
+
+  /// Starts the program with `files` as descriptors 0 to 3 and `variables` added to its environment.
+  func start(variables: [String], directory: String, files: [Int32]) throws(StartProblem) -> pid_t {
+    let own = CStringList(variables)
+    var environment = fixed.pointers
+    environment.removeLast()
+    environment.append(contentsOf: own.pointers)
+    var pid: pid_t = 0
+    let error = withExtendedLifetime(own) {
+      OwnChildren.shared.start {
+        let error = spool_spawn(executable, words.pointers, environment, directory, files, &pid)
+        return error == 0 ? .success(pid) : .failure(error)
+      }
+    }
+    guard let error else { return pid }
+    throw problem(error, directory: directory)
+  }
+
+  private func problem(_ error: Int32, directory: String) -> StartProblem {
+    let reason = String(cString: strerror(error))
+    switch error {
+    // ETXTBSY: someone is writing the program at this moment.
+    case EAGAIN, ENOMEM, EMFILE, ENFILE, ETXTBSY:
+      return StartProblem(.busy, "\(settings.file): cannot start \(program) just now: \(reason)")
+    case ENOEXEC:
+      return StartProblem(
+        .broken, "\(settings.file): command: \(program) is neither a program nor a script with a \"#!\" line; add one")
+    case ENOENT:
+      return StartProblem(
+        .broken,
+        "\(settings.file): command: \(program) was found, but the interpreter in its \"#!\" line or its loader, "
+          + "or the folder \(directory), is missing")
+    default:
+      return StartProblem(
+        .broken, "\(settings.file): command: cannot start \(program) in \(directory): \(reason); check its permissions")
+    }
+  }
+}
+
+/// A NULL-terminated array of C strings, freed with its owner.
+final class CStringList {
+  /// The strings and a final nil.
+  let pointers: [UnsafeMutablePointer<CChar>?]
+
+  init(_ strings: [String]) { pointers = strings.map { strdup($0) } + [nil] }
+  init(_ strings: [[CChar]]) { pointers = strings.map { strdup($0) } + [nil] }
+
+  deinit { for pointer in pointers { free(pointer) } }
+}

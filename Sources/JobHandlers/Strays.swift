@@ -1,0 +1,177 @@
+internal import CSpoolShims
+internal import Glibc
+internal import JobEngine
+
+/// Ends what a handler left behind, so that no process outlives its job.
+///
+/// How they are found, and why nothing else can be there. The daemon is a child subreaper (prctl(2)): when a process
+/// ends, its children become ours, before its own end can be seen by waiting or by pidfd. So once a job's first
+/// process has ended, each of its living descendants hangs below some child of ours that we did not start, however
+/// often it forked and whatever sessions it made. Linux gives orphans to the oldest living thread of the subreaper, so
+/// one read of /proc/self/task/PID/children tells (the loop may run on another thread: what is started there is
+/// listed there). In the usual case that read shows no stranger and the matter is closed: no scan of /proc for a job
+/// that behaves.
+///
+/// A stranger belongs to this job when its session or process group is that of the job's first process (no pid is
+/// given out while a session or group has its number), or when its environment names the job and this spool's token. One
+/// whose environment was cleared (no token at all) can only be told from those of other jobs by elimination: it is suspected to
+/// belong to every job that ran when it was first seen, and ended with the last of them.
+///
+/// Killing a process hands its children to us, so the look is repeated after each round until it finds nothing. Only
+/// a descendant of a process that stays alive could hide: that is looked for in all of /proc, but only when there is
+/// such a process.
+final class Strays {
+  private let loop: EventLoop
+  /// False in a process that has children of other people (a test runner): then only what is surely ours is touched.
+  private let ownsProcess: Bool
+  private let otherChildren: () -> [pid_t]
+  /// /proc/self/task/PID/children, kept open; -1 where the kernel lacks it (CONFIG_PROC_CHILDREN).
+  private let children: Int32
+  private var suspects: [pid_t: Set<String>] = [:]
+
+  init(loop: EventLoop, ownsProcess: Bool, otherChildren: @escaping () -> [pid_t]) {
+    self.loop = loop
+    self.ownsProcess = ownsProcess
+    self.otherChildren = otherChildren
+    children = open("/proc/self/task/\(getpid())/children", O_RDONLY | O_CLOEXEC)
+    // What was a child before we started anything (inherited through exec) is nobody's stray.
+    if ownsProcess { for pid in ownChildren() { OwnChildren.shared.add(pid) } }
+  }
+
+  deinit { if children >= 0 { close(children) } }
+
+  /// A job whose first process has ended and was reaped.
+  struct Remains {
+    var id: String
+    var leader: pid_t
+    var token: String
+    /// Sessions the job's processes were found in. No pid is given out while a session has its number, and all of
+    /// this happens before the last member is reaped.
+    var sessions: Set<pid_t>
+    /// Ids of the jobs that run now, this one not included.
+    var running: () -> [String]
+
+    init(id: String, leader: pid_t, token: String, running: @escaping () -> [String]) {
+      self.id = id
+      self.leader = leader
+      self.token = token
+      sessions = [leader]
+      self.running = running
+    }
+  }
+
+  /// Kills and reaps until nothing of the job is left, then calls `done`: at once in the usual case, without blocking
+  /// otherwise. A process the kernel cannot end (uninterruptible sleep) delays `done` until it ends.
+  func clear(_ remains: Remains, done: @escaping () -> Void) {
+    var remains = remains
+    let found = look(&remains)
+    guard !found.isEmpty else { return done() }
+    var waiting = 0
+    var starting = true
+    let step: () -> Void = { [self, remains] in
+      if !starting && waiting == 0 { clear(remains, done: done) }
+    }
+    for pid in found {
+      let file = spool_pidfd_open(pid)
+      guard file >= 0 else { continue }
+      // The pid may have passed to another process between the look and the open, unless it is our child.
+      guard belongs(pid, to: remains) || suspects[pid]?.isEmpty == true else {
+        close(file)
+        continue
+      }
+      _ = spool_pidfd_send_signal(file, SIGKILL)
+      do {
+        try loop.watch(file, for: .read) { [self] _ in
+          loop.unwatch(file)
+          close(file)
+          reap(pid)
+          waiting -= 1
+          step()
+        }
+        waiting += 1
+      } catch {
+        close(file)
+      }
+    }
+    starting = false
+    // Nothing to wait for though something was found: it went by itself, or we may not touch it. Look once more in a
+    // moment rather than spin.
+    if waiting == 0 { loop.after(.milliseconds(10)) { [self, remains] in clear(remains, done: done) } }
+  }
+
+  /// Living processes of the job. Reaps the dead among the strangers on the way.
+  private func look(_ remains: inout Remains) -> [pid_t] {
+    var found: [pid_t] = []
+    var unclear: Set<pid_t> = []
+    for pid in ownChildren() where !isExpected(pid) {
+      guard let entry = ProcessTable.entry(pid) else { continue }
+      if entry.isZombie {
+        if ownsProcess || isOf(remains, entry) { reap(pid) }
+      } else if isOf(remains, entry) || ProcessTable.environment(of: pid, holds: marks(remains)) {
+        remains.sessions.insert(entry.session)
+        found.append(pid)
+      } else if !ProcessTable.environment(of: pid, names: "JOBSPOOL_TOKEN") {
+        unclear.insert(pid)
+        if ownsProcess {
+          var jobs = suspects[pid] ?? Set(remains.running())
+          jobs.remove(remains.id)
+          suspects[pid] = jobs
+          if jobs.isEmpty { found.append(pid) }
+        }
+      }
+    }
+    // Group members that are not our children hang below one that does not die, or they are dying at this moment.
+    let groupRemains = kill(-remains.leader, 0) == 0 || errno == EPERM
+    guard found.isEmpty, !unclear.isEmpty || groupRemains else { return found }
+    return hidden(remains, below: unclear)
+  }
+
+  /// The slow way, all of /proc: members of the job's session or group, and marked descendants of `strangers`.
+  private func hidden(_ remains: Remains, below strangers: Set<pid_t>) -> [pid_t] {
+    var entries: [pid_t: ProcessTable.Entry] = [:]
+    for pid in ProcessTable.all() where pid != getpid() && !isExpected(pid) { entries[pid] = ProcessTable.entry(pid) }
+    func isBelow(_ entry: ProcessTable.Entry) -> Bool {
+      var parent = entry.parent
+      // The table is no snapshot: a recycled pid could close a circle.
+      for _ in 0..<entries.count {
+        if strangers.contains(parent) { return true }
+        guard let next = entries[parent] else { return false }
+        parent = next.parent
+      }
+      return false
+    }
+    return entries.filter { pid, entry in
+      !entry.isZombie
+        && (isOf(remains, entry) || isBelow(entry) && ProcessTable.environment(of: pid, holds: marks(remains)))
+    }.map(\.key)
+  }
+
+  private func isExpected(_ pid: pid_t) -> Bool { OwnChildren.shared.contains(pid) || otherChildren().contains(pid) }
+
+  private func belongs(_ pid: pid_t, to remains: Remains) -> Bool {
+    guard let entry = ProcessTable.entry(pid), !entry.isZombie else { return false }
+    return isOf(remains, entry) || ProcessTable.environment(of: pid, holds: marks(remains))
+  }
+
+  private func isOf(_ remains: Remains, _ entry: ProcessTable.Entry) -> Bool {
+    remains.sessions.contains(entry.session) || entry.group == remains.leader
+  }
+
+  private func marks(_ remains: Remains) -> [[UInt8]] {
+    [Array("JOBSPOOL_ID=\(remains.id)".utf8), Array("JOBSPOOL_TOKEN=\(remains.token)".utf8)]
+  }
+
+  private func reap(_ pid: pid_t) {
+    var status: Int32 = 0
+    var usage = rusage()
+    _ = spool_reap(pid, &status, &usage)
+    suspects[pid] = nil
+  }
+
+  private func ownChildren() -> [pid_t] {
+    guard children >= 0, let text = ProcessTable.read(children, limit: 1 << 20) else {
+      return ProcessTable.all().filter { ProcessTable.entry($0)?.parent == getpid() }
+    }
+    return text.split(separator: UInt8(ascii: " ")).compactMap { pid_t(String(decoding: $0, as: UTF8.self)) }
+  }
+}

@@ -1,0 +1,86 @@
+/// What a running daemon says of itself: `status.json`, read. Keys added by a later version are passed over, missing ones
+/// get the value that claims least.
+package import JobModel
+internal import SpoolStore
+
+package struct DaemonStatus: Sendable, Equatable {
+  package enum Mode: String, Sendable {
+    case running, draining
+    case lowDisk = "low_disk"
+  }
+
+  /// One type as the daemon runs it.
+  package struct TypeStatus: Sendable, Equatable {
+    package var concurrency: Int?
+    package var running: Int
+    package var waiting: Int
+    package var scheduled: Int
+    package var paused: Bool
+    /// Why it cannot run, such as a handler file that does not load.
+    package var broken: String?
+  }
+
+  /// A job whose handler runs.
+  package struct Running: Sendable, Equatable {
+    package var id: String
+    package var type: String
+    package var attempt: Int
+    package var startedAt: WallTime?
+    package var progress: JobRecord.Progress
+  }
+
+  package var version: String
+  package var pid: Int
+  package var node: String
+  package var startedAt: WallTime?
+  package var updatedAt: WallTime?
+  package var mode: Mode
+  package var paused: Bool
+  package var maxJobs: Int?
+  package var runningCount: Int
+  package var waiting: Int
+  package var types: [String: TypeStatus]
+  package var running: [Running]
+
+  /// nil when the text is no status.
+  package init?(_ json: [UInt8]) {
+    guard let value = try? JSONReader.parse(json), value.members != nil else { return nil }
+    func time(_ value: JSONValue?) -> WallTime? { value?.string.flatMap { WallTime(rfc3339: $0) } }
+    version = value["version"]?.string ?? ""
+    pid = value["pid"]?.int ?? 0
+    node = value["node"]?.string ?? ""
+    startedAt = time(value["started_at"])
+    updatedAt = time(value["updated_at"])
+    mode = value["state"]?.string.flatMap(Mode.init(rawValue:)) ?? .running
+    paused = value["paused"]?.bool ?? false
+    maxJobs = value["max_jobs"]?.int
+    waiting = value["waiting"]?.int ?? 0
+    types = [:]
+    for member in value["types"]?.members ?? [] {
+      types[member.key] = TypeStatus(
+        concurrency: member.value["concurrency"]?.int, running: member.value["running"]?.int ?? 0,
+        waiting: member.value["waiting"]?.int ?? 0, scheduled: member.value["scheduled"]?.int ?? 0,
+        paused: member.value["paused"]?.bool ?? false, broken: member.value["broken"]?.string)
+    }
+    running = []
+    for element in value["running"]?.array ?? [] {
+      guard let id = element["id"]?.string else { continue }
+      running.append(
+        Running(
+          id: id, type: element["type"]?.string ?? "", attempt: element["attempt"]?.int ?? 1,
+          startedAt: time(element["started_at"]),
+          progress: JobRecord.Progress(
+            percent: element["percent"]?.double, stage: element["stage"]?.string,
+            message: element["message"]?.string)))
+    }
+    runningCount = value["running_count"]?.int ?? running.count
+  }
+}
+
+extension DaemonStatus {
+  /// Reads `status.json`; nil when it is not there, not readable, or says nothing: it is a convenience, never needed.
+  static func read(_ spool: Spool) -> DaemonStatus? {
+    guard let bytes = spool.readRoot("status.json", limit: 16 << 20) else { return nil }
+    return DaemonStatus(bytes)
+  }
+}

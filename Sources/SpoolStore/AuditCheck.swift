@@ -1,0 +1,128 @@
+/// Checks the audit log: every line is whole JSON, numbered without a gap, and holds the hash of the line before it, over
+/// all files of a node. So a change to any line but the last shows, unless every later line was changed with it; the last
+/// hash in the journal covers that.
+///
+/// Safe while the log grows: files are listed first, each is looked at as long as it was then. Files that retention
+/// removed are missing at the beginning only, where nothing says what came before.
+internal import Glibc
+internal import JobModel
+
+package struct AuditFault: Sendable, Equatable, CustomStringConvertible {
+  package var file: String
+  /// From 1.
+  package var line: Int
+  package var message: String
+  /// Bytes without a newline at the end of a file, which a crash leaves: no damage to anything before them.
+  package var isTorn = false
+
+  package var description: String { "\(file):\(line): \(message)" }
+}
+
+package struct AuditCheck: Sendable {
+  package private(set) var files = 0
+  package private(set) var lines = 0
+  package private(set) var faults: [AuditFault] = []
+  /// Node → hash of its last line.
+  package private(set) var heads: [String: String] = [:]
+
+  /// What is damaged, torn ends left out.
+  package var damage: [AuditFault] { faults.filter { !$0.isTorn } }
+  package var torn: [AuditFault] { faults.filter(\.isTorn) }
+
+  /// How a node's chain stands.
+  private struct Chain {
+    var sequence: Int?
+    var head: String?
+    var previous: (file: String, line: Int)?
+  }
+
+  /// Looks at all files of all nodes.
+  package init(_ spool: Spool) throws(SpoolError) {
+    var chains: [String: Chain] = [:]
+    let isLive = SpoolLock.isHeld(spool)
+    let all = try AuditFile.list(spool)
+    for file in all {
+      guard spool.hasRoot("log/\(file.name)") else { continue }
+      let map = try MappedFile(file.name, in: spool)
+      files += 1
+      let isNewest = all.last { $0.node == file.node } == file
+      check(map, file.name, &chains[file.node, default: Chain()], mayGrow: isLive && isNewest)
+    }
+    for (node, chain) in chains { heads[node] = chain.head }
+  }
+
+  private mutating func check(_ map: MappedFile, _ file: String, _ chain: inout Chain, mayGrow: Bool) {
+    var number = 0
+    var whole = 0
+    // Lines that are none at the very end are what a crash left, such as zeros; only a line after them makes it damage.
+    var unsure: [AuditFault] = []
+    map.lines { line in
+      number += 1
+      whole += line.count + 1
+      guard let fields = AuditCheck.fields(line) else {
+        unsure.append(AuditFault(file: file, line: number, message: "no JSON of the kind the log is written in"))
+        return true
+      }
+      faults += unsure
+      // After lines that are none, the chain cannot fit; that has been said.
+      let isKnown = unsure.isEmpty
+      unsure = []
+      lines += 1
+      if isKnown { compare(fields, file, number, chain) }
+      chain.sequence = fields.sequence
+      chain.head = Digest.sha256(line)
+      chain.previous = (file, number)
+      return true
+    }
+    for fault in unsure {
+      faults.append(AuditFault(file: fault.file, line: fault.line, message: "torn by a crash: \(fault.message)", isTorn: true))
+    }
+    if whole < map.bytes.count, !mayGrow {
+      faults.append(
+        AuditFault(
+          file: file, line: number + 1, message: "torn by a crash: \(map.bytes.count - whole) bytes without a newline; "
+            + "the next start of the daemon cuts them off", isTorn: true))
+    }
+  }
+
+  private mutating func compare(
+    _ fields: (sequence: Int, previous: String), _ file: String, _ line: Int, _ chain: Chain
+  ) {
+    guard let head = chain.head, let sequence = chain.sequence, let previous = chain.previous else {
+      if fields.sequence == 1, fields.previous != Digest.none {
+        faults.append(AuditFault(file: file, line: line, message: "seq is 1, but prev says that there was a line before"))
+      }
+      return
+    }
+    if fields.sequence != sequence + 1 {
+      faults.append(
+        AuditFault(
+          file: file, line: line,
+          message: fields.sequence > sequence
+            ? "seq is \(fields.sequence) after \(sequence): \(fields.sequence - sequence - 1) lines are missing"
+            : "seq is \(fields.sequence) after \(sequence): lines were added or put in another order"))
+    } else if fields.previous != head {
+      faults.append(
+        AuditFault(
+          file: previous.file, line: previous.line,
+          message: "was changed: its hash is not the one that the line after it (\(file):\(line)) holds"))
+    }
+  }
+
+  /// Number and `prev` of a line; nil when it is none of ours.
+  private static func fields(_ line: UnsafeRawBufferPointer) -> (sequence: Int, previous: String)? {
+    let text = Array(line)
+    guard (try? JSONReader.check(text)) != nil else { return nil }
+    // {"ts":"2026-11-21T01:39:02.512Z","seq":N, … "prev":"64 digits"}
+    var at = 39
+    guard text.count > at + 76, text[..<39].suffix(7).elementsEqual(",\"seq\":".utf8.suffix(7)) else { return nil }
+    var sequence = 0
+    while text[at] >= 48, text[at] <= 57, sequence < 1 << 50 {
+      sequence = sequence * 10 + Int(text[at] - 48)
+      at += 1
+    }
+    let end = text.suffix(75)
+    guard sequence > 0, end.starts(with: ",\"prev\":\"".utf8), end.suffix(2).elementsEqual("\"}".utf8) else { return nil }
+    return (sequence, String(decoding: end.dropFirst(9).dropLast(2), as: UTF8.self))
+  }
+}

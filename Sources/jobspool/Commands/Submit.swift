@@ -1,0 +1,351 @@
+/// `submit`: one job from options, or many from JSON lines, durable when the command ends.
+internal import ArgumentParser
+internal import CSpoolShims
+internal import Glibc
+internal import JobModel
+internal import SpoolConfig
+internal import SpoolHistory
+internal import SpoolStore
+
+struct Submit: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Submit a job, or many; prints the id alone.",
+    discussion: """
+      The job is on the disk for good when the command ends, whether a daemon runs or not. With an id of your own, or \
+      with --unique, submitting twice makes one job: the second time ends with 73.
+
+        jobspool submit echo --payload '{"n":1}' --tag nightly
+        jobspool submit resize --payload @job.json --delay 5m --after 0190f3b2
+        seq 3 | jq -c '{type:"echo",payload:.}' | jobspool submit --bulk -
+
+      --unique KEY makes the id TYPE- and the first 32 digits of SHA-256 over type, a zero byte and KEY.
+      """)
+
+  @Argument(help: "The type: which handler runs it.")
+  var type: String?
+
+  @Option(help: ArgumentHelp("The payload: JSON, @FILE, or - for standard input.", valueName: "json|@file|-"))
+  var payload: String?
+
+  @Option(help: "The id; by default a new one is made.")
+  var id: String?
+
+  @Option(help: ArgumentHelp("Make the id from this key, so that the same key makes one job.", valueName: "key"))
+  var unique: String?
+
+  @Option(help: "0 (first) to 9; 5 by default.")
+  var priority: Int?
+
+  @Option(help: "Not before this long from now: 90s, 5m, 2h, 1d.")
+  var delay: String?
+
+  @Option(help: ArgumentHelp("Not before this time: RFC 3339 with offset.", valueName: "time"))
+  var at: String?
+
+  @Option(name: .customLong("expires-at"), help: ArgumentHelp("Bury it if not started by then.", valueName: "time"))
+  var expiresAt: String?
+
+  @Option(help: ArgumentHelp("Only after this job, or batch:NAME, is done; may be repeated.", valueName: "id"))
+  var after: [String] = []
+
+  @Option(name: .customLong("on-parent-dead"), help: "What when one of those dies: bury (default) or run.")
+  var onParentDead: String?
+
+  @Option(help: "A name shared by jobs that belong together.")
+  var batch: String?
+
+  @Option(help: "The job that submits it; inside a handler that is known.")
+  var parent: String?
+
+  @Option(help: "A tag; may be repeated.")
+  var tag: [String] = []
+
+  @Option(help: ArgumentHelp("Free data: KEY=VALUE, repeated, or one JSON object.", valueName: "key=value"))
+  var meta: [String] = []
+
+  @Option(name: .customLong("max-attempts"), help: "Instead of the handler's.")
+  var maxAttempts: Int?
+
+  @Option(help: "Instead of the handler's: 90s, 5m, 2h.")
+  var timeout: String?
+
+  @Option(help: "Raise the notices of this kind for it: done, dead, retried …; may be repeated.")
+  var notify: [String] = []
+
+  @Option(help: ArgumentHelp("Submit every line of a file, or of - , in one commit: each a job as JSON.", valueName: "file|-"))
+  var bulk: String?
+
+  @Flag(help: "Wait for the end and print the result; 0 done, 1 dead.")
+  var wait = false
+
+  @OptionGroup var options: SpoolOptions
+
+  func validate() throws {
+    if bulk != nil {
+      let others: [Any?] = [type, payload, id, unique, priority, delay, at, expiresAt, batch, maxAttempts, timeout]
+      guard others.allSatisfy({ $0 == nil }), after.isEmpty, tag.isEmpty, meta.isEmpty else {
+        throw ValidationError("--bulk takes everything from its lines; leave out the type and the other options")
+      }
+      return
+    }
+    guard type != nil else { throw ValidationError("say which type: jobspool submit TYPE, or --bulk FILE") }
+    if id != nil, unique != nil { throw ValidationError("give --id or --unique, not both") }
+    if delay != nil, at != nil { throw ValidationError("give --delay or --at, not both") }
+    if let priority, !(0...9).contains(priority) { throw ValidationError("--priority goes from 0 to 9") }
+  }
+
+  func run() throws {
+    let spool = try options.open()
+    let configuration = options.configuration(of: spool)
+    let intake = Intake(spool, minFree: configuration.settings.minFree)
+    let ids: [String]
+    var status: Int32 = 0
+    if let bulk {
+      (ids, status) = try submitLines(bulk, intake, configuration)
+    } else {
+      let bytes = try document()
+      let job = try checked(bytes, configuration)
+      warnUnknown([job.type], configuration)
+      let id = job.id ?? newID()
+      try intake.submit(Intake.Submission(id: id, bytes: bytes))
+      ids = [id]
+      if !wait { printID(id) }
+    }
+    guard wait else {
+      if status != 0 { throw Failure.silent(status) }
+      return
+    }
+    let reader = SpoolReader(spool, configuration: configuration, now: .current)
+    var worst = status
+    try Waiting(reader).wait(for: ids, timeout: nil) { id, state in
+      try EndReport(reader, json: options.json).result(of: id, in: state)
+      if state == .dead { worst = 1 }
+    }
+    if worst != 0 { throw Failure.silent(worst) }
+  }
+
+  private func printID(_ id: String) {
+    guard options.json else { return Console.line(id) }
+    Console.json { writer in
+      writer.beginObject()
+      writer.key("id")
+      writer.string(id)
+      writer.endObject()
+    }
+  }
+
+  private func newID() -> String { JobID.make(at: .current, random: (spool_random(), spool_random())) }
+
+  // MARK: One job
+
+  private func document() throws -> [UInt8] {
+    let type = type ?? ""
+    var writer = JSONWriter(reserving: 512)
+    writer.beginObject()
+    writer.key("type")
+    writer.string(type)
+    if let id = id ?? unique.map({ UniqueID.make(type: type, key: $0) }) {
+      guard JobID.isValid(id) else { throw Failure("--id \(Console.plain(id)): expected \(JobID.expected)", exit: 65) }
+      writer.key("id")
+      writer.string(id)
+    }
+    if let priority {
+      writer.key("priority")
+      writer.int(priority)
+    }
+    write("delay", durationValue(delay), &writer)
+    write("run_at", at, &writer)
+    write("expires_at", expiresAt, &writer)
+    if let maxAttempts {
+      writer.key("max_attempts")
+      writer.int(maxAttempts)
+    }
+    write("timeout", durationValue(timeout), &writer)
+    write("after", after, &writer)
+    write("on_parent_dead", onParentDead, &writer)
+    write("batch", batch, &writer)
+    write("parent", parent ?? environmentParent, &writer)
+    write("tags", tag, &writer)
+    write("notify", notify, &writer)
+    if let meta = try metaText() {
+      writer.key("meta")
+      writer.raw(meta)
+    }
+    if let payload = try payloadText() {
+      writer.key("payload")
+      writer.raw(payload)
+    }
+    writer.endObject()
+    return writer.bytes + [0x0A]
+  }
+
+  /// Inside a handler the environment says which job runs.
+  private var environmentParent: String? {
+    Console.environment("JOBSPOOL_ID").flatMap { JobID.isValid($0) ? $0 : nil }
+  }
+
+  private func write(_ key: StaticString, _ text: String?, _ writer: inout JSONWriter) {
+    guard let text else { return }
+    writer.key(key)
+    writer.string(text)
+  }
+
+  private func write(_ key: StaticString, _ texts: [String], _ writer: inout JSONWriter) {
+    guard !texts.isEmpty else { return }
+    writer.key(key)
+    writer.beginArray()
+    for text in texts { writer.string(text) }
+    writer.endArray()
+  }
+
+  /// A bare number is seconds, in a file as a number.
+  private func durationValue(_ text: String?) -> String? {
+    guard let text, DurationText.parse(text) == nil, DurationText.parse(seconds: text) != nil else { return text }
+    return "\(text)s"
+  }
+
+  private func payloadText() throws -> [UInt8]? {
+    guard let payload else { return nil }
+    let bytes: [UInt8]
+    switch payload.first {
+    case "@": bytes = try Input.read(String(payload.dropFirst()))
+    case "-" where payload == "-": bytes = try Input.read(nil)
+    default: bytes = Array(payload.utf8)
+    }
+    do throws(JSONReader.Problem) { try JSONReader.check(bytes) } catch {
+      let place = bytes.withUnsafeBufferPointer { TextPlace(offset: error.offset, in: $0) }
+      let hint = payload.first == "@" || payload == "-" ? "" : " (text needs quotes of its own: '\"text\"')"
+      throw Failure("the payload is no JSON: line \(place.line), column \(place.column): \(error.message)\(hint)", exit: 65)
+    }
+    return bytes.trimmed
+  }
+
+  private func metaText() throws -> [UInt8]? {
+    guard let first = meta.first else { return nil }
+    if meta.count == 1, first.hasPrefix("{") {
+      let bytes = Array(first.utf8)
+      guard (try? JSONReader.parse(bytes)) != nil else {
+        throw Failure("--meta begins with '{' but is no JSON object", exit: 65)
+      }
+      return bytes
+    }
+    var writer = JSONWriter()
+    writer.beginObject()
+    for pair in meta {
+      guard let equals = pair.firstIndex(of: "="), equals > pair.startIndex else {
+        throw Failure("--meta \(Console.plain(pair)): expected KEY=VALUE", exit: 64)
+      }
+      writer.key(escaping: String(pair[..<equals]))
+      writer.string(pair[pair.index(after: equals)...])
+    }
+    writer.endObject()
+    return writer.bytes
+  }
+
+  /// The job as the daemon will read it, or why it will not.
+  private func checked(_ bytes: [UInt8], _ configuration: Configuration) throws(JobProblem) -> Job {
+    guard bytes.count <= configuration.settings.maxJobBytes else {
+      throw JobProblem(
+        .tooLarge, "the job has \(bytes.count) bytes; max_job_bytes allows \(configuration.settings.maxJobBytes). "
+          + "Large data belongs in a file of its own, with its path in the payload")
+    }
+    let job = try JobScanner.scan(bytes)
+    guard !JobType.isReserved(job.type) else {
+      throw JobProblem(.reservedType, "types beginning with jobspool. are reserved", key: "type")
+    }
+    guard job.record == nil else {
+      throw JobProblem(.forgedRecord, "\"jobspool\" is the daemon's record; leave it out", key: "jobspool")
+    }
+    return job
+  }
+
+  private func warnUnknown(_ types: Set<String>, _ configuration: Configuration) {
+    let folder = "\(configuration.folder)/handlers"
+    guard access(folder, R_OK | X_OK) == 0 else { return }
+    for type in types.sorted() where configuration.handlers[type] == nil && configuration.brokenHandlers[type] == nil {
+      let near = Spelling.nearest(to: type, among: configuration.handlers.keys).map { "; did you mean \($0)?" } ?? ""
+      Console.complain("there is no handler \(folder)/\(type).toml, so the daemon will reject the job\(near)")
+    }
+  }
+
+  // MARK: Many
+
+  /// The ids that were accepted, and the exit code for the others.
+  private func submitLines(
+    _ source: String, _ intake: Intake, _ configuration: Configuration
+  ) throws -> ([String], Int32) {
+    let bytes = try Input.read(source == "-" ? nil : source)
+    var submissions: [Intake.Submission] = []
+    var lines: [(number: Int, problem: (message: String, exit: Int32, code: String)?)] = []
+    var places: [Int] = []
+    var types = Set<String>()
+    for (index, line) in bytes.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated() {
+      let text = Array(line).trimmed
+      guard !text.isEmpty else { continue }
+      do throws(JobProblem) {
+        let job = try checked(text, configuration)
+        types.insert(job.type)
+        places.append(lines.count)
+        lines.append((index + 1, nil))
+        submissions.append(Intake.Submission(id: job.id ?? newID(), bytes: text + [0x0A]))
+      } catch {
+        lines.append((index + 1, (error.message, 65, error.code.rawValue)))
+      }
+    }
+    warnUnknown(types, configuration)
+    let results = submissions.isEmpty ? [] : try intake.submit(bulk: submissions)
+    var ids: [Int: String] = [:]
+    for (index, result) in results.enumerated() {
+      switch result {
+      case .success: ids[places[index]] = submissions[index].id
+      case .failure(let error): lines[places[index]].problem = (error.description, error.code.exit, error.code.name)
+      }
+    }
+    report(lines, ids)
+    let exit = lines.compactMap { $0.problem?.exit }.max() ?? 0
+    return (ids.sorted { $0.key < $1.key }.map(\.value), exit)
+  }
+
+  private func report(
+    _ lines: [(number: Int, problem: (message: String, exit: Int32, code: String)?)], _ ids: [Int: String]
+  ) {
+    for line in lines {
+      if let problem = line.problem { Console.complain("line \(line.number): \(problem.message)") }
+    }
+    guard !wait else { return }
+    guard options.json else {
+      var text: [UInt8] = []
+      for index in lines.indices {
+        if let id = ids[index] { text += Array(id.utf8) + [0x0A] }
+      }
+      return Console.write(text)
+    }
+    Console.json { writer in
+      writer.beginArray()
+      for (index, line) in lines.enumerated() {
+        writer.beginObject()
+        if let id = ids[index] {
+          writer.key("id")
+          writer.string(id)
+        }
+        if let problem = line.problem {
+          writer.key("line")
+          writer.int(line.number)
+          writer.key("error")
+          JobError(code: problem.code, message: problem.message).write(to: &writer)
+        }
+        writer.endObject()
+      }
+      writer.endArray()
+    }
+  }
+}
+
+extension [UInt8] {
+  /// Without JSON's white space at both ends.
+  var trimmed: [UInt8] {
+    let isSpace: (UInt8) -> Bool = { $0 == 0x20 || $0 == 0x0A || $0 == 0x0D || $0 == 0x09 }
+    guard let start = firstIndex(where: { !isSpace($0) }), let end = lastIndex(where: { !isSpace($0) }) else { return [] }
+    return Array(self[start...end])
+  }
+}

@@ -1,0 +1,85 @@
+/// The command line: picks the subcommand, and turns whatever goes wrong into one line on standard error and an exit code.
+internal import ArgumentParser
+internal import Glibc
+internal import JobModel
+internal import SpoolStore
+
+@main
+enum Main {
+  static func main() {
+    do {
+      var command = try Jobspool.parseAsRoot()
+      try command.run()
+    } catch {
+      exit(Failure.report(error))
+    }
+  }
+}
+
+struct Jobspool: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "jobspool",
+    abstract: "A job queue that is a directory.",
+    discussion: """
+      Submitting and reading work with and without a daemon; whatever changes a job asks the daemon, or does it itself \
+      while none runs. The spool is --spool, else $JOBSPOOL_DIR, else ./spool, else /var/spool/jobspool.
+
+        jobspool init spool                  make a spool
+        jobspoold --spool spool &            start its daemon
+        jobspool submit echo --payload '{"hello":"world"}' --wait
+
+      Exit codes: 0 success, 1 dead or damaged, 64 usage, 65 bad job, 66 no such job or spool, 69 needs the daemon, \
+      71 system error, 73 the id exists, 75 try later, 77 denied, 78 configuration.
+      """,
+    version: "jobspool \(jobspoolVersion)",
+    groupedSubcommands: [
+      CommandGroup(name: "Submit and follow", subcommands: [Submit.self, Wait.self, Show.self, Log.self, Why.self]),
+      CommandGroup(name: "Look around", subcommands: [List.self, Stats.self, Handlers.self]),
+      CommandGroup(
+        name: "Operate",
+        subcommands: [
+          Requeue.self, Cancel.self, Hold.self, Release.self, Remove.self, Pause.self, Resume.self,
+        ]),
+      CommandGroup(name: "Administer", subcommands: [Init.self, Config.self, FsckCommand.self, Audit.self]),
+    ])
+}
+
+/// Ends the command with a message and an exit code.
+struct Failure: Error {
+  var message: String
+  var exit: Int32
+
+  init(_ message: String, exit: Int32) {
+    self.message = message
+    self.exit = exit
+  }
+
+  /// The rest was said already.
+  static func silent(_ exit: Int32) -> Failure { Failure("", exit: exit) }
+
+  /// Says what went wrong; returns the exit code.
+  static func report(_ error: any Error) -> Int32 {
+    switch error {
+    case let failure as Failure:
+      if !failure.message.isEmpty { Console.complain(failure.message) }
+      return failure.exit
+    case let error as SpoolError:
+      Console.complain(error.description)
+      return error.code.exit
+    case let problem as JobProblem:
+      Console.complain(problem.description)
+      return 65
+    default:
+      // Help, version and completion scripts come as errors too.
+      let code = Jobspool.exitCode(for: error)
+      let message = Jobspool.fullMessage(for: error)
+      guard code.isSuccess else {
+        let text = message.hasPrefix("Error: ") ? String(message.dropFirst(7)) : message
+        Console.complain(text)
+        return code.rawValue
+      }
+      Console.line(message)
+      return 0
+    }
+  }
+}

@@ -1,0 +1,123 @@
+/// One run of the daemon, from the lock to the last line of the audit log.
+internal import CSpoolShims
+internal import Glibc
+internal import JobEngine
+internal import JobHandlers
+internal import JobModel
+internal import Logging
+internal import SpoolConfig
+internal import SpoolStore
+
+final class Daemon {
+  private let spool: Spool
+  private let configPath: String?
+  private let startsWeb: Bool
+  private let logger: Logger
+  private let node: String
+  private let lock: SpoolLock
+  private let loop: EventLoop
+  private let engine: Engine
+  private let arrivals: Arrivals
+
+  /// Takes the lock and ends what an earlier daemon left running.
+  init(spool path: String, config: String?, startsWeb: Bool) throws {
+    var logger = Logger(label: "jobspoold") { _ in StderrLog() }
+    logger.logLevel = .info
+    self.logger = logger
+    self.startsWeb = startsWeb
+    configPath = config
+    // Job files and logs are nobody else's by default; the packaged spool opens what it wants to by ACL.
+    umask(0o027)
+    Daemon.raiseDescriptorLimit()
+    do {
+      loop = try EventLoop()
+      spool = try Spool(path)
+      let configuration = Configuration.load(spool: spool.path, config: config)
+      try Daemon.check(configuration)
+      node = configuration.settings.node ?? Daemon.hostName
+      lock = try SpoolLock(spool, node: node, program: "jobspoold")
+      try spool.checkRename()
+      let token = try HandlerToken.load(spool)
+      let ended = Survivors.killAll(token: token)
+      if ended > 0 { logger.notice("ended \(ended) handlers that an earlier daemon left running") }
+      let effects = Effects.real(logger: logger)
+      let audit = try AuditLog(spool, node: node, now: effects.now())
+      let settings = EngineSettings(configuration)
+      arrivals = Arrivals(spool, configuration, loop: loop, logger: logger)
+      let runner = try ExecRunner(loop: loop, ownsProcess: true, otherChildren: { [arrivals] in arrivals.pids })
+      engine = Engine(
+        spool: spool, transitions: Transitions(spool, audit: audit), settings: settings, node: node, token: token,
+        runner: runner, loop: loop, effects: effects)
+    } catch let error as SpoolError {
+      throw Failure(exit: error.code.exit, message: error.description)
+    }
+  }
+
+  /// Runs until it is stopped.
+  func run() throws {
+    do {
+      // Before any thread is made, or that thread would take the signals.
+      for signal in [SIGTERM, SIGINT] { try loop.onSignal(signal) { [engine] in engine.stop() } }
+      try loop.onSignal(SIGHUP) { [engine] in engine.reloadConfiguration(by: "SIGHUP") }
+      let started = EventLoop.now
+      try engine.start(
+        reload: { [spool, configPath] in
+          let configuration = Configuration.load(spool: spool.path, config: configPath)
+          try Daemon.check(configuration)
+          return EngineSettings(configuration)
+        },
+        stopped: { [loop] in loop.stop() })
+      arrivals.start(engine)
+      checkWeb()
+      logger.notice(
+        "jobspoold \(jobspoolVersion) runs on \(spool.path), started in \((EventLoop.now - started).inMilliseconds) ms")
+      try loop.run()
+      arrivals.stop()
+      logger.notice("stopped")
+    } catch let error as SpoolError {
+      throw Failure(exit: error.code.exit, message: error.description)
+    } catch let error as EventLoop.Failure {
+      throw Failure(exit: 71, message: error.description)
+    }
+  }
+
+  /// A web program that is wanted and missing is an alert, never a reason to stop.
+  private func checkWeb() {
+    guard startsWeb, let address = Configuration.load(spool: spool.path, config: configPath).settings.web.listen else {
+      return
+    }
+    engine.raiseAlert(
+      "web", "[web] listen = \"\(address)\" is set, but this installation has no jobspool-web; jobs run without it")
+  }
+
+  private static func check(_ configuration: Configuration) throws(Failure) {
+    let errors = configuration.settingsErrors
+    guard errors.isEmpty else {
+      throw Failure(exit: 78, message: errors.map(\.description).joined(separator: "\njobspoold: "))
+    }
+  }
+
+  private static var hostName: String {
+    var buffer = [CChar](repeating: 0, count: 256)
+    guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
+    let name = String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    // It becomes part of file names.
+    return String(name.map { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-" || $0 == ".") ? $0 : "-" })
+  }
+
+  /// Every running job holds a handful of descriptors; the soft limit of 1,024 is for programs that use select(2).
+  private static func raiseDescriptorLimit() {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+    limit.rlim_cur = limit.rlim_max
+    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+  }
+}
+
+extension EngineSettings {
+  init(_ configuration: Configuration) {
+    self.init(
+      daemon: configuration.settings, handlers: configuration.handlers,
+      broken: configuration.brokenHandlers.mapValues { $0.map(\.description).joined(separator: "; ") })
+  }
+}
