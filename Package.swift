@@ -83,6 +83,8 @@ let package = Package(
     .testTarget(
       name: "CommandTests", dependencies: ["jobspool", "jobspool-watch", "JobModel", "SpoolStore", "CSpoolShims"],
       swiftSettings: strict),
+    // The documents and the tree agree.
+    .testTarget(name: "HouseRulesTests", dependencies: ["JobModel"], swiftSettings: strict),
     .testTarget(
       name: "SpoolWatchTests", dependencies: ["SpoolWatch", "CSpoolShims", "jobspool-watch"], swiftSettings: strict),
   ],
