@@ -115,6 +115,7 @@ extension Engine {
     _ id: String, _ job: Job, firstSeen: WallTime, uid: UInt32, now: WallTime
   ) throws(SpoolError) {
     let isTwin = try isTwin(id)
+    if !isTwin { noteFiring(id) }
     let isNews = !isTwin && announces(id, job.record)
     let key = isNews ? submissionKey(of: job) : nil
     if let key, !admits(job.type, key: key, at: now) {

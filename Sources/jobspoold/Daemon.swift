@@ -118,6 +118,8 @@ extension EngineSettings {
   init(_ configuration: Configuration) {
     self.init(
       daemon: configuration.settings, handlers: configuration.handlers,
-      broken: configuration.brokenHandlers.mapValues { $0.map(\.description).joined(separator: "; ") })
+      broken: configuration.brokenHandlers.mapValues { $0.map(\.description).joined(separator: "; ") },
+      schedules: configuration.schedules,
+      brokenSchedules: configuration.brokenSchedules.mapValues { $0.map(\.description).joined(separator: "; ") })
   }
 }
