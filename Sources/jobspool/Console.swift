@@ -57,7 +57,11 @@ enum Console {
   // MARK: Text
 
   enum Colour: Int {
-    case red = 31, green, yellow, blue, magenta, cyan
+    case red = 31
+    case green = 32
+    case yellow = 33
+    case magenta = 35
+    case cyan = 36
     case bold = 1
     case faint = 2
   }

@@ -163,7 +163,9 @@ private final class TemporaryLog {
     let folder = Console.environment("TMPDIR") ?? "/tmp"
     var template = Array("\(folder)/jobspool-XXXXXX".utf8CString)
     let fd = mkstemp(&template)
-    guard fd >= 0 else { throw Failure("cannot make a file in \(folder): \(String(cString: strerror(errno)))", exit: 71) }
+    guard fd >= 0 else {
+      throw Failure("cannot make a file in \(folder): \(String(cString: strerror(errno)))", exit: 71)
+    }
     close(fd)
     path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
