@@ -100,10 +100,7 @@ int spool_contains(const void *bytes, size_t size, const void *part, size_t part
 
 int spool_pipe(int fds[2]) { return pipe2(fds, O_CLOEXEC); }
 
-int spool_set_nonblocking(int fd) {
-  int flags = fcntl(fd, F_GETFL);
-  return flags < 0 ? -1 : fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-}
+int spool_set_nonblocking(int fd) { return fcntl(fd, F_SETFL, O_NONBLOCK); }
 
 int spool_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
 

@@ -62,6 +62,11 @@ package final class ExecRunner: JobRunner {
   package func check(_ settings: HandlerSettings) throws(StartProblem) { _ = try launch(settings) }
 
   private func launch(_ settings: HandlerSettings) throws(StartProblem) -> Launch {
+    // A worker expects many jobs and answers in lines: run once per job it would only seem to work.
+    guard settings.mode == .exec else {
+      throw StartProblem(
+        .broken, "\(settings.file): mode: \"\(settings.mode.rawValue)\" is not run here; use \"exec\"")
+    }
     if let launch = launches[settings.type], launch.settings == settings, launch.stillThere { return launch }
     launches[settings.type] = nil
     let launch = try Launch(settings, inherited: inherited, searchPath: searchPath)

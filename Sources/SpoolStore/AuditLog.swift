@@ -21,6 +21,8 @@ package final class AuditLog {
   private var day: String
   private var size: Int
   private var pending: [UInt8] = []
+  /// A short write could not be taken back: there are bytes behind `size` that must go before the next write.
+  private var isTorn = false
   /// Files of earlier days that have lines not yet known to be durable.
   private var retired: [Int32] = []
 
@@ -42,12 +44,11 @@ package final class AuditLog {
         fd = try AuditLog.open(file.name, in: spool)
         openedExisting = true
         size = kept
-        repaired = cut
-        if cut > 0 {
-          do throws(Errno) { try spool.syscalls.truncate(fd, size: kept) } catch {
-            throw SpoolError(doing: "cutting off a torn line", path: "\(spool.path)/log/\(file.name)", error)
-          }
-        }
+      }
+      if cut > 0 {
+        // Whatever the day: a file torn before midnight is not the newest any more when the next daemon opens the log.
+        repaired += cut
+        try AuditLog.cut(file.name, to: kept, in: spool)
       }
       if let lineHash, let lineSequence {
         head = lineHash
@@ -116,9 +117,15 @@ package final class AuditLog {
   package func flush() throws(SpoolError) {
     guard !pending.isEmpty else { return }
     do throws(Errno) {
+      if isTorn {
+        try spool.syscalls.truncate(fd, size: size)
+        isTorn = false
+      }
       let written = try spool.syscalls.append(fd, pending[...])
       guard written == pending.count else {
+        isTorn = true
         try spool.syscalls.truncate(fd, size: size)
+        isTorn = false
         throw Errno.noSpace
       }
       size += written
@@ -171,6 +178,16 @@ package final class AuditLog {
     }
   }
 
+  private static func cut(_ name: String, to size: Int, in spool: Spool) throws(SpoolError) {
+    do throws(Errno) {
+      let fd = try spool.syscalls.open(spool.descriptor(Spool.Folder.log), name, flags: O_WRONLY | O_NOFOLLOW, mode: 0)
+      defer { spool.syscalls.close(fd) }
+      try spool.syscalls.truncate(fd, size: size)
+    } catch {
+      throw SpoolError(doing: "cutting off a torn line", path: "\(spool.path)/log/\(name)", error)
+    }
+  }
+
   /// The hash and number of the last whole line, how many bytes are whole, and how many are not.
   private static func end(
     of file: AuditFile, in spool: Spool
@@ -182,7 +199,8 @@ package final class AuditLog {
       let start = (map.bytes[..<kept].dropLast().lastIndex(of: 0x0A) ?? -1) + 1
       if map.bytes[kept - 1] == 0x0A {
         let line = UnsafeRawBufferPointer(rebasing: map.bytes[start..<kept - 1])
-        if let parsed = try? JSONReader.parse(Array(line)), let sequence = parsed["seq"]?.int {
+        // A result inside a record may hold what the strict reader refuses: it is the handler's, and only kept.
+        if let parsed = try? JSONReader.parse(Array(line), rawKeys: ["record"]), let sequence = parsed["seq"]?.int {
           return (Digest.sha256(line), sequence, kept, map.bytes.count - kept)
         }
       }

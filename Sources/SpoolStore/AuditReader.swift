@@ -118,6 +118,8 @@ package struct AuditLineHead {
 package struct AuditTrace: Sendable {
   /// The newest event of the job.
   package var last: AuditEvent
+  /// The newest line is the end of an attempt, or of a claim that was judged: only the rename may be missing.
+  package var isSettled = false
   /// The newest `claimed` line, when no end of an attempt is newer.
   package var claim: JSONValue?
   /// The newest line with a record.
@@ -156,9 +158,14 @@ package enum AuditReader {
             trace.repeatedClaims += 1
           }
         }
-        if head.event.settles || head.event == .edited {
-          trace.settle = try? JSONReader.parse(Array(line), rawKeys: ["record"])
-          open.remove(job)
+        if head.event.settles || head.event == .edited || head.event == .released {
+          let parsed = try? JSONReader.parse(Array(line), rawKeys: ["record"])
+          // A run that was handed back is settled like any other; a held job that is let go has no record in its line.
+          if head.event != .released || parsed?["from"]?.string == JobState.cur.rawValue {
+            trace.settle = parsed
+            trace.isSettled = traces[job] == nil && head.event != .edited
+            open.remove(job)
+          }
         }
         if head.event == .submitted { open.remove(job) }
         traces[job] = trace

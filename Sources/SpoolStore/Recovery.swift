@@ -4,10 +4,10 @@
 ///     an end (finished, retried, buried …)   it was durable: complete the record, make the rename
 ///     claimed                                the run counts, as crashed: retry or bury by the usual rule
 ///     claimed as a twin                      judge it again
-///     anything else, or nothing              it never started: back to new, uncounted
+///     anything else, or nothing              it never started, as far as anybody will know: back to new, uncounted
 ///
 /// A record in the file that the log does not bear out was torn, or its end was never durable: the file is cut back to
-/// what the producer wrote and the last durable record. Everything here may be cut short by another crash and repeated.
+/// what the producer wrote and the last durable record. What cannot even be cut back is refused, like any other input. Everything here may be cut short by another crash and repeated.
 internal import Glibc
 package import JobModel
 
@@ -55,10 +55,10 @@ package struct Recovery {
         } else if let trace {
           try recoverCrashed(id, claimed, trace, &settlements, &report)
         }
-      } else if let trace, trace.last.settles {
+      } else if let trace, trace.isSettled, try !isLaterFile(id, trace) {
         try complete(id, trace, &report)
       } else {
-        try giveBack(id, &report)
+        try giveBack(id, trace, &report)
       }
     }
     try settle(settlements)
@@ -103,10 +103,10 @@ package struct Recovery {
   private func completeTornEnd(_ id: String, _ line: JSONValue) throws(SpoolError) -> Bool {
     guard let state = line["to"]?.string.flatMap(JobState.init(rawValue:)), let head = line["head"]?.int,
       case .raw(let record)? = line["record"],
-      let bytes = try transitions.spool.read(id, in: state, limit: limit + (64 << 20))
+      let bytes = try transitions.spool.read(id, in: state, limit: recordLimit)
     else { return false }
     if let job = try? JobScanner.scan(bytes, id: nil), job.recordBytes == record { return false }
-    return try transitions.restore(id, in: state, head: head, record: record) == nil
+    return try transitions.restore(id, in: state, head: head, tail: Recovery.tail(line), record: record) == nil
   }
 
   // MARK: Durable ends
@@ -125,7 +125,10 @@ package struct Recovery {
   }
 
   private func complete(_ id: String, _ trace: AuditTrace, _ report: inout Report) throws(SpoolError) {
-    guard let settle = trace.settle, let claim = try read(id) else { return }
+    guard let settle = trace.settle else { return }
+    // A twin still carries the id it was dropped under.
+    let twinOf = settle["twin_of"]?.string
+    guard let claim = try read(id, twinOf: twinOf) else { return }
     report.completed += 1
     let discarded = settle["discarded"]?.bool == true
     var job: Job?
@@ -141,18 +144,61 @@ package struct Recovery {
       }
       // The record was too large for the log and is not whole in the file, which was synced before its line: damage.
       throw SpoolError(
-        .system, "the record of \(id) is damaged although it was synced; its line is \(settle["seq"]?.int ?? 0) in the "
-          + "audit log. 'jobspool fsck' tells more", path: transitions.spool.path(of: id, in: .cur))
+        .system,
+        "the record of \(id) is damaged although it was synced; its line in the audit log is number "
+          + "\(settle["seq"]?.int ?? 0). 'jobspool fsck' tells more", path: transitions.spool.path(of: id, in: .cur))
     }
     report.repaired += 1
-    if let head = settle["head"]?.int, try transitions.restore(id, head: head, record: json) == nil {
-      guard let whole = try read(id) else { return }
-      return try publish(Settlement(whole, transition(trace.last, record, false), record))
+    if let head = settle["head"]?.int,
+      try transitions.restore(id, head: head, tail: Recovery.tail(settle), record: json) == nil
+    {
+      guard let restored = try read(id, twinOf: twinOf) else { return }
+      return try publish(Settlement(restored, transition(trace.last, record, false), record))
+    }
+    if case .failure(let problem) = claim.content, record.outcome == nil {
+      // It was to run again, but a power cut took what the producer wrote.
+      return try self.settle([rejection(of: claim, problem, record)])
     }
     // Refused by the scanner, then and now: it goes to dead/ whole, and the record stands for it.
-    let settlement = Settlement(claim, transition(trace.last, record, false), record)
+    let settlement = Settlement(claim, transition(trace.last, record, false), record, whole: true)
     try transitions.write(settlement)
     try publish(settlement)
+  }
+
+  /// Whether the file in `cur/` is another than the one whose end the log has: that one was published, and this one was
+  /// dropped since and claimed without anything in the log yet. It must not be buried in the other's name.
+  private func isLaterFile(_ id: String, _ trace: AuditTrace) throws(SpoolError) -> Bool {
+    guard let settle = trace.settle, settle["discarded"]?.bool != true,
+      let target = settle["to"]?.string.flatMap(JobState.init(rawValue:))
+    else { return false }
+    let spool = transitions.spool
+    if target == .done || target == .dead {
+      guard let bytes = try spool.read(id, in: target, limit: recordLimit), let job = try? JobScanner.scan(bytes),
+        let text = job.recordBytes, trace.bearsOut(text)
+      else { return false }
+      // A refused file leaves in two steps; until the second its record is there already.
+      if settle["head"] == nil, try !spool.exists(refused: id) { return false }
+      return true
+    }
+    guard let bytes = try spool.read(id, in: .cur, limit: recordLimit), let job = try? JobScanner.scan(bytes),
+      job.record == nil
+    else { return false }
+    // It may have been replaced while it waited, as any file can be.
+    guard let json = trace.record, let sha256 = Recovery.record(json)?.sha256 else { return trace.record == nil }
+    return sha256 != Digest.sha256(job.original)
+  }
+
+  private static func tail(_ line: JSONValue) -> [UInt8] { Array((line["tail"]?.string ?? "}\n").utf8) }
+
+  private func rejection(of claim: consuming Claim, _ problem: JobProblem, _ base: JobRecord) -> Settlement {
+    var record = base
+    record.state = .dead
+    record.outcome = .rejected
+    record.error = problem.error
+    record.runAt = nil
+    record.updatedAt = now
+    record.finishedAt = now
+    return Settlement(claim, .reject, record)
   }
 
   private func transition(_ event: AuditEvent, _ record: JobRecord, _ discarded: Bool) -> Transition {
@@ -173,7 +219,7 @@ package struct Recovery {
     } else {
       let isUntouched = if case .success(let job) = claim.content { job.record == nil } else { false }
       if let head = claimed["head"]?.int, !isUntouched || trace.record != nil {
-        if try transitions.restore(id, head: head, record: trace.record) == nil {
+        if try transitions.restore(id, head: head, tail: Recovery.tail(claimed), record: trace.record) == nil {
           report.repaired += 1
           guard let whole = try read(id) else { return }
           claim = whole
@@ -196,6 +242,11 @@ package struct Recovery {
     record.updatedAt = now
     record.spent = true
     record.node = transitions.node
+    if case .failure(let problem) = claim.content {
+      // Not even what the producer wrote is there: no run can come of it.
+      settlements.append(rejection(of: claim, problem, record))
+      return
+    }
     var type = claimed["type"]?.string ?? ""
     var retry = RetryPolicy()
     if case .success(let job) = claim.content {
@@ -224,6 +275,8 @@ package struct Recovery {
     _ id: String, _ claimed: JSONValue, _ settlements: inout [Settlement], _ report: inout Report
   ) throws(SpoolError) {
     let twinOf = claimed["twin_of"]?.string ?? id
+    // Its refusal may have been torn while it was written.
+    if try cutBack(id, nil) { report.repaired += 1 }
     guard let claim = try transitions.read(id, twinOf: twinOf, limit: limit) else { return }
     report.twins += 1
     let spool = transitions.spool
@@ -235,23 +288,55 @@ package struct Recovery {
     settlements.append(transitions.judge(twin: claim, first: first, at: now, by: nil))
   }
 
-  private func giveBack(_ id: String, _ report: inout Report) throws(SpoolError) {
-    guard let claim = try read(id) else { return }
+  private func giveBack(_ id: String, _ trace: AuditTrace?, _ report: inout Report) throws(SpoolError) {
+    if try cutBack(id, trace) { report.repaired += 1 }
     report.returned += 1
-    if try transitions.unclaim(claim) { return }
+    if try transitions.putBack(id) { return }
     guard try transitions.spool.exists(id, in: .cur) else { return }
     // Somebody dropped the same id again while the daemon was down. The one in cur/ came first.
-    try moveTwinAway(id, first: claim.sha256)
-    _ = try transitions.unclaim(claim)
+    try moveTwinAway(id, first: try transitions.droppedHash(id, in: .cur, limit: limit))
+    _ = try transitions.putBack(id)
+  }
+
+  /// A file that is ours and holds a record the log does not bear out ran after all, and the power cut that ended it took
+  /// the `claimed` line, which is not synced for every run. Its record is cut off again; true when there was one.
+  private func cutBack(_ id: String, _ trace: AuditTrace?) throws(SpoolError) -> Bool {
+    guard try transitions.isOursAlone(id),
+      let bytes = try transitions.spool.read(id, in: .cur, limit: recordLimit)
+    else { return false }
+    let head: Int
+    var tail = Array("}\n".utf8)
+    if let job = try? JobScanner.scan(bytes) {
+      guard let text = job.recordBytes, trace?.bearsOut(text) != true else { return false }
+      head = job.head
+      tail = Array(bytes[job.tail...])
+    } else {
+      guard let torn = Recovery.tornHead(bytes) else { return false }
+      head = torn
+      if let settle = trace?.settle, settle["head"]?.int == torn { tail = Recovery.tail(settle) }
+    }
+    return try transitions.restore(id, head: head, tail: tail, record: trace?.record) == nil
+  }
+
+  /// Where the last key `jobspool` begins in a text that does not scan; nil when there is none.
+  static func tornHead(_ bytes: [UInt8]) -> Int? {
+    let key = Array("\"jobspool\":".utf8)
+    guard bytes.count > key.count else { return nil }
+    for start in stride(from: bytes.count - key.count, through: 1, by: -1) where bytes[start...].starts(with: key) {
+      return bytes[start - 1] == UInt8(ascii: ",") ? start - 1 : start
+    }
+    return nil
   }
 
   // MARK: Settling
 
   private var limit: Int { maxJobBytes }
 
-  /// A file in `cur/` may have grown by its record, whose result alone may be larger than a job.
-  private func read(_ id: String) throws(SpoolError) -> Claim? {
-    try transitions.read(id, limit: limit + (64 << 20))
+  /// A file may have grown by its record, whose result alone may be larger than a job.
+  private var recordLimit: Int { limit + (64 << 20) }
+
+  private func read(_ id: String, twinOf: String? = nil) throws(SpoolError) -> Claim? {
+    try transitions.read(id, twinOf: twinOf, limit: recordLimit)
   }
 
   private func settle(_ settlements: [Settlement]) throws(SpoolError) {

@@ -144,6 +144,17 @@ package struct Spool: Sendable {
     }
   }
 
+  /// Whether the bytes of a refused file lie in `dead/` beside its record.
+  func exists(refused id: String) throws(SpoolError) -> Bool {
+    do throws(Errno) {
+      _ = try syscalls.status(descriptor(JobState.dead), "\(id).bad")
+      return true
+    } catch {
+      if error == .noEntry { return false }
+      throw SpoolError(doing: "looking for the refused file", path: "\(path)/dead/\(id).bad", error)
+    }
+  }
+
   /// The whole file, at most `limit` bytes and one more; nil when it is not there or no regular file.
   package func read(_ id: String, in state: JobState, limit: Int) throws(SpoolError) -> [UInt8]? {
     do throws(Errno) {

@@ -75,7 +75,8 @@ package final class Transitions {
     case .directory:
       // It became one between the look and the rename. It is no job; back to where it was.
       do throws(Errno) {
-        try syscalls.rename(cur, name, to: spool.descriptor(JobState.new), name, replacing: false)
+        try syscalls.rename(
+          cur, name, to: spool.descriptor(JobState.new), JobID.fileName(twinOf ?? id), replacing: false)
       } catch {
         throw SpoolError(doing: "putting a directory back", path: path, error)
       }
@@ -134,7 +135,7 @@ package final class Transitions {
   }
 
   /// Replaces `cur/ID.json` by a copy that is ours alone, durable before the original goes.
-  private func adopt(_ id: String, _ bytes: [UInt8]) throws(SpoolError) -> Int32 {
+  private func adopt(_ id: String, _ bytes: [UInt8], in state: JobState = .cur) throws(SpoolError) -> Int32 {
     let name = ".adopt.\(id)"
     let tmp = spool.descriptor(Spool.Folder.tmp)
     do throws(Errno) {
@@ -143,14 +144,14 @@ package final class Transitions {
       do throws(Errno) {
         try syscalls.write(fd, bytes, offset: 0)
         try syscalls.sync(fd)
-        try syscalls.rename(tmp, name, to: spool.descriptor(JobState.cur), JobID.fileName(id), replacing: true)
+        try syscalls.rename(tmp, name, to: spool.descriptor(state), JobID.fileName(id), replacing: true)
         return fd
       } catch {
         syscalls.close(fd)
         throw error
       }
     } catch {
-      throw SpoolError(doing: "adopting the job", path: spool.path(of: id, in: .cur), error)
+      throw SpoolError(doing: "adopting the job", path: spool.path(of: id, in: state), error)
     }
   }
 
@@ -158,8 +159,7 @@ package final class Transitions {
   package func noteClaim(
     _ claim: borrowing Claim, type: String, attempt: Int, rateKey: UInt64? = nil, at time: WallTime
   ) throws(SpoolError) {
-    let head: Int?
-    if case .success(let job) = claim.content { head = job.head } else { head = nil }
+    let job: Job? = if case .success(let job) = claim.content { job } else { nil }
     let size = claim.size
     let twinOf = claim.twinOf
     try audit.append(
@@ -167,10 +167,7 @@ package final class Transitions {
     ) { writer in
       writer.key("bytes")
       writer.int(size)
-      if let head {
-        writer.key("head")
-        writer.int(head)
-      }
+      if let job { Transitions.writeShape(of: job, to: &writer) }
       if let twinOf {
         writer.key("twin_of")
         writer.string(twinOf)
@@ -182,10 +179,26 @@ package final class Transitions {
     }
   }
 
+  /// Where a record goes in the file, and what follows it: with both, a torn file can be cut back to the very bytes that
+  /// were dropped. What follows is a brace and perhaps some space; more than anybody writes is not kept.
+  private static func writeShape(of job: Job, to writer: inout JSONWriter) {
+    writer.key("head")
+    writer.int(job.head)
+    let tail = job.bytes[job.tail...]
+    guard tail.count <= 256, !tail.elementsEqual("}\n".utf8) else { return }
+    writer.key("tail")
+    writer.string(String(decoding: tail, as: UTF8.self))
+  }
+
   /// Puts a claimed file back as if nothing had been. When its place was taken meanwhile, it stays in `cur/` and false is
   /// returned: the twin has to move away first.
   package func unclaim(_ claim: borrowing Claim) throws(SpoolError) -> Bool {
-    try move(claim.id, .cur, .new)
+    try putBack(claim.id)
+  }
+
+  /// The same for recovery, which does not take up the file: it may still be its producer's, and stays so.
+  func putBack(_ id: String) throws(SpoolError) -> Bool {
+    try move(id, .cur, .new)
   }
 
   // MARK: Settling
@@ -227,10 +240,7 @@ package final class Transitions {
         writer.bool(true)
         return
       }
-      if let job {
-        writer.key("head")
-        writer.int(job.head)
-      }
+      if let job, !settlement.isWhole { Transitions.writeShape(of: job, to: &writer) }
       if settlement.needsFileSync {
         writer.key("record_sha256")
         writer.string(Digest.sha256(settlement.recordJSON))
@@ -247,7 +257,7 @@ package final class Transitions {
   package func publish(_ settlement: Settlement) throws(SpoolError) -> Bool {
     let id = settlement.id
     if settlement.isWhole, settlement.transition != .discardTwin {
-      try publishWhole(id, settlement.record)
+      try publishWhole(id, to: settlement.record.outcome?.state ?? .dead)
       return true
     }
     switch settlement.transition {
@@ -266,10 +276,12 @@ package final class Transitions {
     }
   }
 
-  /// The history of a twin in `dead/` was copied into a record that is durable now: the old file goes.
+  /// The history of a twin in `dead/` was copied into a record that is durable now: the old file goes, with the bytes
+  /// beside it if it had been refused.
   private func clearDead(_ id: String) throws(SpoolError) {
     do throws(Errno) {
       try syscalls.unlink(spool.descriptor(JobState.dead), JobID.fileName(id))
+      try syscalls.unlink(spool.descriptor(JobState.dead), "\(id).bad")
     } catch {
       if error == .noEntry { return }
       throw SpoolError(doing: "removing the replaced job", path: spool.path(of: id, in: .dead), error)
@@ -287,35 +299,38 @@ package final class Transitions {
     }
   }
 
-  /// Cuts a file in `cur/` back to what the producer wrote and puts `record` in again, or none: for recovery, when a crash
-  /// tore a record or left one whose end was never durable. Throws a problem when the producer's own part is damaged.
-  package func restore(
-    _ id: String, in state: JobState = .cur, head: Int, record: [UInt8]?
+  /// Cuts a file (in `cur/`, unless a power cut tore it later) back to what the producer wrote and puts `record` in again, or none: for recovery, when a crash
+  /// tore a record or left one whose end was never durable. `tail` is what stood behind the place of the record. Returns a
+  /// problem, and changes nothing, when the producer's own part is damaged.
+  func restore(
+    _ id: String, in state: JobState = .cur, head: Int, tail: [UInt8], record: [UInt8]?
   ) throws(SpoolError) -> JobProblem? {
-    let name = JobID.fileName(id)
-    do throws(Errno) {
-      let fd = try syscalls.open(
-        spool.descriptor(state), name, flags: O_RDWR | O_NOFOLLOW | O_NONBLOCK, mode: 0)
-      defer { syscalls.close(fd) }
-      let size = try syscalls.status(fd).size
-      let prefix = try syscalls.read(fd, count: min(head, size), offset: 0)
-      let bare = prefix + Array("}\n".utf8)
-      let job: Job
-      do throws(JobProblem) { job = try JobScanner.scan(bare) } catch {
-        guard error.code == .missingType else { return error }
-        job = Job(bytes: bare, type: "", head: head, tail: head)
-      }
-      let ending = record.map { job.ending(record: $0) } ?? Array("}\n".utf8)
-      try syscalls.write(fd, ending, offset: head)
-      try syscalls.truncate(fd, size: head + ending.count)
-      try syscalls.sync(fd)
-      return nil
-    } catch {
-      throw SpoolError(doing: "restoring the job", path: spool.path(of: id, in: state), error)
+    guard let bytes = try spool.read(id, in: state, limit: head) else { return nil }
+    let prefix = Array(bytes.prefix(head))
+    let bare = prefix + tail
+    let job: Job
+    do throws(JobProblem) { job = try JobScanner.scan(bare) } catch {
+      guard error.code == .missingType else { return error }
+      job = Job(bytes: bare, type: "", head: head, tail: head)
     }
+    // By a copy, in one step: half of it would be a file that no line of the log explains.
+    let fd = try adopt(id, prefix + (record.map { job.ending(record: $0) } ?? tail), in: state)
+    syscalls.close(fd)
+    return nil
   }
 
   // MARK: Files that are no jobs
+
+  /// The file in `cur/` is a regular one of ours with no other name: only then may it be written to.
+  func isOursAlone(_ id: String) throws(SpoolError) -> Bool {
+    do throws(Errno) {
+      let status = try syscalls.status(spool.descriptor(JobState.cur), JobID.fileName(id))
+      return status.kind == .regular && status.uid == uid && status.links == 1
+    } catch {
+      if error == .noEntry { return false }
+      throw SpoolError(doing: "looking at the job", path: spool.path(of: id, in: .cur), error)
+    }
+  }
 
   /// Writes the object that stands for a file the scanner refused.
   private func stageBare(_ id: String, record: JobRecord) throws(SpoolError) {
@@ -331,17 +346,18 @@ package final class Transitions {
     }
   }
 
-  /// First the record appears in `dead/`, then the file leaves `cur/`: a crash in between leaves a name in `cur/`, which is
-  /// where recovery looks.
-  private func publishWhole(_ id: String, _ record: JobRecord) throws(SpoolError) {
+  /// First the record appears, then the file leaves `cur/`: a crash in between leaves a name in `cur/`, which is where
+  /// recovery looks. The record goes to `done/` only for a finished job whose bytes a power cut damaged.
+  private func publishWhole(_ id: String, to state: JobState) throws(SpoolError) {
     let dead = spool.descriptor(JobState.dead)
+    let target = spool.descriptor(state)
     do throws(Errno) {
       do throws(Errno) {
         try syscalls.rename(
-          spool.descriptor(Spool.Folder.tmp), ".bare.\(id)", to: dead, JobID.fileName(id), replacing: true)
+          spool.descriptor(Spool.Folder.tmp), ".bare.\(id)", to: target, JobID.fileName(id), replacing: true)
       } catch {
         // Repeated after a crash or a full disk: the record is there already.
-        guard error == .noEntry, (try? syscalls.status(dead, JobID.fileName(id))) != nil else { throw error }
+        guard error == .noEntry, (try? syscalls.status(target, JobID.fileName(id))) != nil else { throw error }
       }
       try syscalls.rename(
         spool.descriptor(JobState.cur), JobID.fileName(id), to: dead, "\(id).bad", replacing: true)

@@ -133,6 +133,14 @@ import Testing
     try bench.loop.runOnce(timeout: .zero)
   }
 
+  @Test("a handler in another mode is refused rather than run the wrong way")
+  func otherMode() throws {
+    let bench = try HandlerBench()
+    var settings = bench.shell("true")
+    settings.mode = .worker
+    #expect(throws: StartProblem.self) { try bench.runner.start(bench.request(settings)) { _ in } }
+  }
+
   @Test("a program that comes back is found again, one that goes is missed")
   func comesAndGoes() throws {
     let bench = try HandlerBench()

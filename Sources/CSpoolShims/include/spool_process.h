@@ -41,6 +41,7 @@ int spool_contains(const void *bytes, size_t size, const void *part, size_t part
 
 /* A pipe; its read end is fds[0]. */
 int spool_pipe(int fds[2]);
+/* For a fresh descriptor: other status flags (O_APPEND, say) are taken away. */
 int spool_set_nonblocking(int fd);
 
 /* epoll(7), level-triggered. */
