@@ -52,7 +52,7 @@ let package = Package(
     .executableTarget(
       name: "jobspool",
       dependencies: [
-        "JobModel", "SpoolStore", "SpoolConfig", "SpoolHistory", "SpoolWatch", "CSpoolShims",
+        "JobModel", "SpoolStore", "SpoolConfig", "SpoolHistory", "SpoolWatch", "JobEngine", "JobHandlers", "CSpoolShims",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
