@@ -161,7 +161,7 @@ package enum AuditReader {
           }
         }
         if head.event.settles || head.event == .edited || head.event == .released {
-          let parsed = try? JSONReader.parse(Array(line), rawKeys: ["record"])
+          let parsed = try? JSONReader.parse(Array(line), rawKeys: ["record"], slack: JSONReader.ownLevels)
           // A run that was handed back is settled like any other; a held job that is let go has no record in its line.
           if head.event != .released || parsed?["from"]?.string == JobState.cur.rawValue {
             trace.settle = parsed
