@@ -26,9 +26,6 @@ final class ScriptedRunner: JobRunner {
   private(set) var running: [(request: AttemptRequest, report: (AttemptEvent) -> Void)] = []
   /// Every id that was started, in order.
   private(set) var started: [String] = []
-  /// Jobs end as soon as they are started.
-  var endsAtOnce = false
-
   func start(_ request: AttemptRequest, report: @escaping (AttemptEvent) -> Void) throws(StartProblem) {
     started.append(request.id)
     running.append((request, report))
@@ -38,7 +35,9 @@ final class ScriptedRunner: JobRunner {
   func hurry() {}
 
   func end(_ id: String, exit code: Int32 = 0) {
-    guard let index = running.firstIndex(where: { $0.request.id == id }) else { preconditionFailure("\(id) does not run") }
+    guard let index = running.firstIndex(where: { $0.request.id == id }) else {
+      preconditionFailure("\(id) does not run")
+    }
     running.remove(at: index).report(.ended(AttemptEnd(ending: .exited(code))))
   }
 }

@@ -102,7 +102,8 @@ import Testing
     }
     #expect(bench.runner.started == ["n.20261121T110000Z"])
     #expect(
-      try bench.lines("reason", "earlier").last == "skipped n.20261121T120000Z reason=overlap earlier=n.20261121T110000Z")
+      try bench.lines("reason", "earlier").last
+        == "skipped n.20261121T120000Z reason=overlap earlier=n.20261121T110000Z")
     #expect(bench.alerts.isEmpty)
     #expect(try bench.end("n.20261121T110000Z", exit: 1))
     try bench.at("2026-11-21T13:00:00Z")
@@ -191,16 +192,24 @@ import Testing
     bench.engine.apply(bench.settings)
     try bench.turn()
     #expect(bench.runner.started == [])
+    let good = bench.settings.schedules["n"]
     bench.settings.schedules["n"] = nil
     bench.settings.brokenSchedules["n"] = "n.toml:1: cron: wrong"
     bench.engine.apply(bench.settings)
     try bench.at("2026-11-21T11:35:00Z")
     #expect(bench.runner.started == ["n.20261121T113500Z"])
     #expect(bench.alerts["schedule:n"]?.message.contains("it goes on as it was") == true)
+    bench.settings.schedules["n"] = good
     bench.settings.brokenSchedules["n"] = nil
     bench.engine.apply(bench.settings)
+    #expect(bench.alerts["schedule:n"] == nil)
+    #expect(try bench.end("n.20261121T113500Z"))
     try bench.at("2026-11-21T12:35:00Z")
-    #expect(bench.runner.started.count == 1 && bench.alerts["schedule:n"] == nil)
+    #expect(bench.runner.started.count == 2)
+    bench.settings.schedules["n"] = nil
+    bench.engine.apply(bench.settings)
+    try bench.at("2026-11-21T13:35:00Z")
+    #expect(bench.runner.started.count == 2 && bench.engine.firingTimer == nil)
   }
 
   @Test("the loop is woken for the next firing, at most a minute ahead, and not at all without one")
@@ -215,13 +224,32 @@ import Testing
     #expect(near > .seconds(1) && near <= .milliseconds(10_001))
   }
 
+  @Test("while the disk is full nothing is made; when it has room again, catch_up decides")
+  func fullDisk() throws {
+    let bench = try bench(schedule("n", "0 * * * *"))
+    bench.settings.daemon.minFree = .bytes(1 << 60)
+    bench.engine.apply(bench.settings)
+    #expect(try bench.turn { bench.alerts["disk"] != nil })
+    try bench.at("2026-11-21T12:30:00Z")
+    #expect(bench.runner.started == [] && spool.names(in: .new).isEmpty)
+    // Looked at every second, not in circles.
+    #expect(try #require(bench.engine.firingTimer).due - EventLoop.now > .milliseconds(900))
+    bench.settings.daemon.minFree = .bytes(0)
+    bench.engine.apply(bench.settings)
+    #expect(try bench.turn { !bench.runner.started.isEmpty })
+    #expect(bench.runner.started == ["n.20261121T120000Z"])
+    #expect(try bench.lines("made_up_for", "reason").last == "fired n.20261121T120000Z made_up_for=1 reason=disk")
+  }
+
   @Test("a firing whose job is rejected did not run, and that is an alert")
   func rejected() throws {
     let bench = try bench(schedule("n", "0 * * * *") { $0.type = "unknown" })
     try bench.at("2026-11-21T11:00:00Z")
     #expect(try bench.turn { self.spool.states(of: "n.20261121T110000Z") == [.dead] })
     try bench.turn()
-    #expect(try bench.lines("reason").suffix(2) == ["fired n.20261121T110000Z", "missed n.20261121T110000Z reason=rejected"])
+    #expect(
+      try bench.lines("reason").suffix(2)
+        == ["fired n.20261121T110000Z", "missed n.20261121T110000Z reason=rejected"])
     #expect(bench.alerts["schedule_missed:n"] != nil)
   }
 }
