@@ -150,6 +150,32 @@ struct RecoveryTests {
     #expect(test.text("a", .new) == json)
   }
 
+  @Test(
+    "remembers whose an adopted file was, started or not", .enabled(if: geteuid() == 0, "needs root to chown"),
+    arguments: [false, true])
+  func adoptedOwner(_ hasStarted: Bool) throws {
+    try test.drop("a", json)
+    chown(test.file("a", .new), 12345, 12345)
+    let life = try Life(test)
+    try life.transitions.audit.append(.submitted, at: life.now, job: "a", type: "demo", to: .new, by: "12345") {
+      writer in
+      writer.key("uid")
+      writer.int(12345)
+    }
+    if hasStarted {
+      _ = try life.begin("a")
+    } else {
+      _ = try life.transitions.claim("a", limit: 1 << 20)
+      try life.transitions.audit.flush()
+    }
+    try Life.recover(test)
+    let job = try test.job("a", .new)
+    #expect(job.record?.submittedBy == .init(uid: 12345, user: "12345"))
+    #expect(job.record?.attempt == (hasStarted ? 1 : 0))
+    #expect(job.original == Array(json.utf8))
+    #expect(try Life.recover(test).isEmpty)
+  }
+
   @Test("puts a file back whatever it is: judging comes later")
   func oddFiles() throws {
     try test.drop("bad", "no JSON", into: .cur)
