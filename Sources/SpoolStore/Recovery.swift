@@ -82,7 +82,9 @@ package struct Recovery {
         guard let head = AuditLineHead(bytes) else { return true }
         if let id = head.job, newest[id] == nil {
           newest[id] = head.event
-          if head.event.settles, let line = try? JSONReader.parse(Array(bytes), rawKeys: ["record"]) {
+          if head.event.settles || head.event == .released,
+            let line = try? JSONReader.parse(Array(bytes), rawKeys: ["record"], slack: JSONReader.ownLevels)
+          {
             lines.append((id, line))
           }
         }
@@ -105,7 +107,13 @@ package struct Recovery {
       case .raw(let record)? = line["record"],
       let bytes = try transitions.spool.read(id, in: state, limit: recordLimit)
     else { return false }
-    if let job = try? JobScanner.scan(bytes, id: nil), job.recordBytes == record { return false }
+    if let job = try? JobScanner.scan(bytes, id: nil) {
+      if job.recordBytes == record { return false }
+      // In new/ it may have been replaced since: then the record is another file's.
+      if state == .new, let sha256 = Recovery.record(record)?.sha256, sha256 != Digest.sha256(job.original) {
+        return false
+      }
+    }
     return try transitions.restore(id, in: state, head: head, tail: Recovery.tail(line), record: record) == nil
   }
 

@@ -273,6 +273,42 @@ struct RecoveryTests {
     #expect(try Life.recover(test).isEmpty)
   }
 
+  private func completeTornEnds() throws -> Int {
+    let transitions = try test.transitions(at: JobFactory.later(60))
+    let recovery = Recovery(
+      transitions: transitions, maxJobBytes: 1 << 20, now: JobFactory.later(60), policy: { _ in nil }, random: { 0.5 })
+    return try recovery.completeTornEnds()
+  }
+
+  @Test(
+    "completes a file a power cut tore after its rename, at any byte",
+    arguments: [Transition.finish, .bury, .retry, .release])
+  func tornAfterRename(_ transition: Transition) throws {
+    try test.drop("a", json)
+    try Life(test).run("a", transition, result: "{\"k\":1,\"k\":2}")
+    let state = try #require(transition.to)
+    let whole = try #require(test.bytes("a", state))
+    #expect(try completeTornEnds() == 0)
+    for end in try JobScanner.scan(whole).head..<whole.count {
+      try TestSpool.write(Array(whole[..<end]), to: test.file("a", state))
+      #expect(try completeTornEnds() == 1, "torn at \(end)")
+      #expect(test.bytes("a", state) == whole, "torn at \(end)")
+    }
+    try TestSpool.write(Array(json.utf8), to: test.file("a", state))
+    #expect(try completeTornEnds() == 1)
+    #expect(test.bytes("a", state) == whole)
+  }
+
+  @Test("does not take a file that replaced a retried one for a torn one")
+  func replacedAfterRename() throws {
+    try test.drop("a", json)
+    try Life(test).run("a", .retry)
+    let second = json.split(separator: "1").joined(separator: "2")
+    try test.drop("a", second)
+    #expect(try completeTornEnds() == 0)
+    #expect(test.text("a", .new) == second)
+  }
+
   @Test("leaves names alone that are no job's")
   func otherNames() throws {
     try TestSpool.write([1], to: "\(test.path)/cur/.hidden.json")
