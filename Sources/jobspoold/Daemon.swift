@@ -118,6 +118,7 @@ extension EngineSettings {
   init(_ configuration: Configuration) {
     self.init(
       daemon: configuration.settings, handlers: configuration.handlers,
-      broken: configuration.brokenHandlers.mapValues { $0.map(\.description).joined(separator: "; ") })
+      broken: configuration.brokenHandlers.mapValues { $0.map(\.description).joined(separator: "; ") },
+      handlersFolder: "\(configuration.folder)/handlers")
   }
 }
