@@ -52,7 +52,7 @@ let package = Package(
     .executableTarget(
       name: "jobspool",
       dependencies: [
-        "JobModel", "SpoolStore", "SpoolConfig", "SpoolHistory", "SpoolWatch", "CSpoolShims",
+        "JobModel", "SpoolStore", "SpoolConfig", "SpoolHistory", "SpoolWatch", "JobEngine", "JobHandlers", "CSpoolShims",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -83,6 +83,8 @@ let package = Package(
     .testTarget(
       name: "CommandTests", dependencies: ["jobspool", "jobspool-watch", "JobModel", "SpoolStore", "CSpoolShims"],
       swiftSettings: strict),
+    // The documents and the tree agree.
+    .testTarget(name: "HouseRulesTests", dependencies: ["JobModel"], swiftSettings: strict),
     .testTarget(
       name: "SpoolWatchTests", dependencies: ["SpoolWatch", "CSpoolShims", "jobspool-watch"], swiftSettings: strict),
   ],

@@ -116,6 +116,7 @@ extension Engine {
   ) throws(SpoolError) {
     let isTwin = try isTwin(id)
     let isKnown = isKnown(job.type)
+    if !isTwin { noteFiring(id) }
     let isNews = !isTwin && announces(id, job.record)
     let key = isNews ? submissionKey(of: job) : nil
     if let key, !admits(job.type, key: key, at: now) {

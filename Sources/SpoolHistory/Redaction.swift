@@ -43,7 +43,9 @@ package struct Redaction: Sendable {
 
 extension SpoolReader {
   package func redaction(of type: String) -> Redaction {
-    if configuration?.brokenHandlers[type] != nil { return Redaction(["/payload", "/meta"].compactMap(JSONPointer.init)) }
+    if configuration?.brokenHandlers[type] != nil {
+      return Redaction(["/payload", "/meta"].compactMap(JSONPointer.init))
+    }
     return Redaction((handler(type)?.redact ?? []).compactMap { JSONPointer($0) })
   }
 }

@@ -149,7 +149,9 @@ package enum AuditReader {
     for file in try AuditFile.list(spool).reversed() {
       let map = try MappedFile(file.name, in: spool)
       map.linesBackwards { line in
-        guard let head = AuditLineHead(line), let job = head.job, open.contains(job) else { return true }
+        guard let head = AuditLineHead(line), let job = head.job, open.contains(job), !head.event.isAboutSchedule else {
+          return true
+        }
         var trace = traces[job] ?? AuditTrace(last: head.event)
         if head.event == .claimed {
           if trace.claim == nil, trace.settle == nil {
@@ -159,7 +161,7 @@ package enum AuditReader {
           }
         }
         if head.event.settles || head.event == .edited || head.event == .released {
-          let parsed = try? JSONReader.parse(Array(line), rawKeys: ["record"])
+          let parsed = try? JSONReader.parse(Array(line), rawKeys: ["record"], slack: JSONReader.ownLevels)
           // A run that was handed back is settled like any other; a held job that is let go has no record in its line.
           if head.event != .released || parsed?["from"]?.string == JobState.cur.rawValue {
             trace.settle = parsed
@@ -182,7 +184,8 @@ package enum AuditReader {
     for file in try AuditFile.list(spool).reversed() where !open.isEmpty {
       let map = try MappedFile(file.name, in: spool)
       map.linesBackwards { line in
-        if let job = AuditLineHead(line)?.job { open.remove(job) }
+        // A firing is named before its job has been looked at; its `submitted` line is still to come.
+        if let head = AuditLineHead(line), let job = head.job, !head.event.isAboutSchedule { open.remove(job) }
         return !open.isEmpty
       }
     }

@@ -379,7 +379,9 @@ package struct Recovery {
 
   /// A record from its text; nil when it cannot be read.
   static func record(_ json: [UInt8]) -> JobRecord? {
-    guard let value = try? JSONReader.parse(json, rawKeys: JobRecord.rawKeys) else { return nil }
+    guard let value = try? JSONReader.parse(json, rawKeys: JobRecord.rawKeys, slack: JSONReader.ownLevels) else {
+      return nil
+    }
     return try? JobRecord(value)
   }
 }

@@ -269,11 +269,11 @@ class Spool:
 
     # The daemon
 
-    def start(self, *arguments, ready=True, env=None, prefix=()):
+    def start(self, *arguments, ready=True, env=None, prefix=(), binary=None):
         self.stderr = open(self.log, "ab")
         mark = os.path.getsize(self.log)
         self.process = subprocess.Popen(
-            [*prefix, program("jobspoold"), "--spool", self.path, "--no-web", *arguments],
+            [*prefix, binary or program("jobspoold"), "--spool", self.path, *(arguments or ["--no-web"])],
             stdin=subprocess.DEVNULL, stdout=self.stderr, stderr=self.stderr, env=env, cwd="/",
         )
         self.starts += 1
