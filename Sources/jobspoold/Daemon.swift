@@ -119,6 +119,7 @@ extension EngineSettings {
     self.init(
       daemon: configuration.settings, handlers: configuration.handlers,
       broken: configuration.brokenHandlers.mapValues { $0.map(\.description).joined(separator: "; ") },
+      handlersFolder: "\(configuration.folder)/handlers",
       schedules: configuration.schedules,
       brokenSchedules: configuration.brokenSchedules.mapValues { $0.map(\.description).joined(separator: "; ") })
   }
