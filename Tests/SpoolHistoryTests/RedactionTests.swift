@@ -11,7 +11,10 @@ import Testing
       (["/payload/token"], "{\"payload\":{ \"token\" : {\"a\":[1]} }}", "{\"payload\":{ \"token\" : \"•••\" }}"),
       (["/payload/to\\u006ben"], "{\"payload\":{\"token\":1}}", "{\"payload\":{\"token\":1}}"),
       (["/payload/token"], "{\"payload\":{\"to\\u006ben\":1}}", "{\"payload\":{\"to\\u006ben\":\"•••\"}}"),
-      (["/payload/token"], "{\"payload\":{\"token\":1,\"token\":2}}", "{\"payload\":{\"token\":\"•••\",\"token\":\"•••\"}}"),
+      (
+        ["/payload/token"], "{\"payload\":{\"token\":1,\"token\":2}}",
+        "{\"payload\":{\"token\":\"•••\",\"token\":\"•••\"}}"
+      ),
       (["/payload/0/k"], "{\"payload\":[{\"k\":1},{\"k\":2}]}", "{\"payload\":[{\"k\":\"•••\"},{\"k\":2}]}"),
       (["/payload", "/payload/x"], "{\"payload\":{\"x\":1}}", "{\"payload\":\"•••\"}"),
       (["/payload/x"], "{\"payload\":\"text\"}", "{\"payload\":\"text\"}"),

@@ -5,9 +5,9 @@ import SpoolHistory
 import SpoolStore
 import SpoolTestSupport
 
-import struct Glibc.timespec
-import func Glibc.clock_gettime
 import var Glibc.CLOCK_REALTIME
+import func Glibc.clock_gettime
+import struct Glibc.timespec
 
 final class Scene {
   let test: TestSpool

@@ -63,4 +63,3 @@ import Testing
     #expect(try one.last(10).count == 3)
   }
 }
-

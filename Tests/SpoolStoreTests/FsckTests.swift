@@ -59,7 +59,8 @@ import Testing
   func largeEdited() throws {
     let (test, _) = try played()
     let text = try #require(test.text("large", .done))
-    let forged = text.split(separator: "xxxxxxxxxx\"", omittingEmptySubsequences: false).joined(separator: "yyyyyyyyyy\"")
+    let forged = text.split(separator: "xxxxxxxxxx\"", omittingEmptySubsequences: false).joined(
+      separator: "yyyyyyyyyy\"")
     try TestSpool.write(Array(forged.utf8), to: test.file("large", .done))
     #expect(try problems(test) == ["not_borne_out done/large.json"])
   }
