@@ -403,6 +403,20 @@ package final class Engine {
     turnSoon()
   }
 
+  /// Whether the type has a handler file. One written a moment ago may come before its event: it is read now, since only a
+  /// type without a file is unknown.
+  func isKnown(_ type: String) -> Bool {
+    if settings.handlers[type] != nil || settings.broken[type] != nil { return true }
+    let path = "\(settings.handlersFolder)/\(type).toml"
+    guard !settings.handlersFolder.isEmpty, !JobType.isReserved(type), access(path, F_OK) == 0 else { return false }
+    reloadConfiguration(by: "a job of a new type")
+    if settings.handlers[type] == nil, settings.broken[type] == nil {
+      settings.broken[type] = "\(path) is there, but the configuration as a whole does not load"
+      configureAgenda()
+    }
+    return true
+  }
+
   private func configureAgenda() {
     agenda.maxJobs = settings.daemon.maxJobs
     agenda.setPools(settings.daemon.pools)
@@ -431,17 +445,20 @@ package struct EngineSettings: Sendable, Equatable {
   package var handlers: [String: HandlerSettings]
   /// Types whose handler file does not load, with the reason.
   package var broken: [String: String]
+  /// Where handler files lie; empty: nowhere.
+  package var handlersFolder: String
   package var schedules: [String: ScheduleSettings]
   /// Schedules whose file does not load, with the reason.
   package var brokenSchedules: [String: String]
 
   package init(
     daemon: DaemonSettings, handlers: [String: HandlerSettings], broken: [String: String] = [:],
-    schedules: [String: ScheduleSettings] = [:], brokenSchedules: [String: String] = [:]
+    handlersFolder: String = "", schedules: [String: ScheduleSettings] = [:], brokenSchedules: [String: String] = [:]
   ) {
     self.daemon = daemon
     self.handlers = handlers
     self.broken = broken
+    self.handlersFolder = handlersFolder
     self.schedules = schedules
     self.brokenSchedules = brokenSchedules
   }
