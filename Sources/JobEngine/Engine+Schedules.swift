@@ -109,8 +109,9 @@ extension Engine {
       schedules.states[name]?.isOn = isOn
       schedules.states[name]?.deferredUntil = nil
       schedules.states[name]?.advance(to: now)
-      let byFile = schedules.disabled.contains(name) ? switchOwners["disabled.\(name)"] : nil
-      noteSchedule(isOn ? .scheduleEnabled : .scheduleDisabled, name, by: byFile ?? "operator") { writer in
+      let owner = schedules.disabled.contains(name) ? switchOwners["disabled.\(name)"] : nil
+      let who = owner ?? (state.isOn == nil ? "daemon" : "operator")
+      noteSchedule(isOn ? .scheduleEnabled : .scheduleDisabled, name, by: who) { writer in
         writer.key("cron")
         writer.string(state.cron)
       }
