@@ -75,6 +75,6 @@ lint: ## Check the style of the Swift sources; changes nothing
 deps: ## Install what the build needs, if it is missing (apt-get)
 	@.ci/install-deps
 
-# Other programs that tests compare with. Without them those comparisons are skipped, and this says so.
+# Other programs that tests compare with. Without them those comparisons fail, and this says why.
 peers:
 	@.ci/install-peers
