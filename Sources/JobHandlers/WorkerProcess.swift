@@ -212,6 +212,8 @@ final class WorkerProcess {
 
   private func readOutput() {
     guard pipes.output >= 0 else { return }
+    // What it complained of before it answered belongs to the job that is about to end.
+    readErrors()
     let buffer = pool.buffer
     let count = read(pipes.output, buffer.baseAddress, buffer.count)
     if count > 0 {
