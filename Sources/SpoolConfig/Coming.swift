@@ -9,7 +9,6 @@ enum Coming {
     (.daemon, "pools", nil),
     (.daemon, "retain", nil),
     (.daemon, "notify", nil),
-    (.handler, "mode", "worker"),
     (.handler, "serial_by", nil),
     (.handler, "pool", nil),
     (.handler, "rate", nil),

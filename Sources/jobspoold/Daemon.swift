@@ -17,6 +17,7 @@ final class Daemon {
   private let lock: SpoolLock
   private let loop: EventLoop
   private let engine: Engine
+  private let runner: HandlerRunner
   private let arrivals: Arrivals
 
   /// Takes the lock and ends what an earlier daemon left running.
@@ -44,7 +45,9 @@ final class Daemon {
       let audit = try AuditLog(spool, node: node, now: effects.now())
       let settings = EngineSettings(configuration)
       arrivals = Arrivals(spool, configuration, loop: loop, logger: logger)
-      let runner = try ExecRunner(loop: loop, ownsProcess: true, otherChildren: { [arrivals] in arrivals.pids })
+      runner = try HandlerRunner(
+        loop: loop, ownsProcess: true, otherChildren: { [arrivals] in arrivals.pids },
+        remark: { logger.warning("\($0)") })
       engine = Engine(
         spool: spool, transitions: Transitions(spool, audit: audit), settings: settings, node: node, token: token,
         runner: runner, loop: loop, effects: effects)
@@ -61,12 +64,13 @@ final class Daemon {
       try loop.onSignal(SIGHUP) { [engine] in engine.reloadConfiguration(by: "SIGHUP") }
       let started = EventLoop.now
       try engine.start(
-        reload: { [spool, configPath] in
+        reload: { [spool, configPath, runner] in
           let configuration = Configuration.load(spool: spool.path, config: configPath)
           try Daemon.check(configuration)
+          runner.keepWorkers(of: configuration.handlers)
           return EngineSettings(configuration)
         },
-        stopped: { [loop] in loop.stop() })
+        stopped: { [loop, runner] in runner.close { loop.stop() } })
       arrivals.start(engine)
       checkWeb()
       logger.notice(
