@@ -7,7 +7,6 @@ enum Coming {
   private static let table: [(file: ConfigKeys, key: String, value: String?)] = [
     (.daemon, "web", nil),
     (.daemon, "pools", nil),
-    (.daemon, "retain", nil),
     (.daemon, "notify", nil),
     (.handler, "mode", "worker"),
     (.handler, "serial_by", nil),
@@ -16,7 +15,6 @@ enum Coming {
     (.handler, "schema", nil),
     (.handler, "redact", nil),
     (.handler, "encrypt", nil),
-    (.handler, "retain", nil),
     (.handler, "allow", nil),
     (.handler, "sla", nil),
     (.schedule, "", nil),
