@@ -52,7 +52,7 @@ let package = Package(
     .executableTarget(
       name: "jobspool",
       dependencies: [
-        "JobModel", "SpoolStore", "SpoolConfig", "SpoolHistory", "SpoolWatch", "CSpoolShims",
+        "JobModel", "SpoolStore", "SpoolConfig", "SpoolHistory", "SpoolWatch", "JobEngine", "JobHandlers", "CSpoolShims",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -78,11 +78,15 @@ let package = Package(
       name: "SpoolStoreTests", dependencies: ["SpoolStore", "JobModel", "CSpoolShims", "SpoolTestSupport"],
       swiftSettings: strict),
     .testTarget(
-      name: "SpoolHistoryTests", dependencies: ["SpoolHistory", "SpoolStore", "SpoolConfig", "JobModel"],
+      name: "SpoolHistoryTests",
+      dependencies: ["SpoolHistory", "SpoolStore", "SpoolConfig", "JobModel", "SpoolTestSupport"],
       swiftSettings: strict),
     .testTarget(
-      name: "CommandTests", dependencies: ["jobspool", "jobspool-watch", "JobModel", "SpoolStore", "CSpoolShims"],
+      name: "CommandTests",
+      dependencies: ["jobspool", "jobspool-watch", "JobModel", "SpoolStore", "CSpoolShims", "SpoolTestSupport"],
       swiftSettings: strict),
+    // The documents and the tree agree.
+    .testTarget(name: "HouseRulesTests", dependencies: ["JobModel"], swiftSettings: strict),
     .testTarget(
       name: "SpoolWatchTests", dependencies: ["SpoolWatch", "CSpoolShims", "jobspool-watch"], swiftSettings: strict),
   ],

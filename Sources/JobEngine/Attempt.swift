@@ -34,43 +34,7 @@ final class Attempt {
 
   /// What the handler reads: the job as one line of JSON (DESIGN: `{"id","type","attempt","payload",…}`).
   var inputLine: [UInt8] {
-    var writer = JSONWriter(reserving: 256 + (job.payload?.count ?? 0))
-    writer.beginObject()
-    writer.key("id")
-    writer.string(id)
-    writer.key("type")
-    writer.string(job.type)
-    writer.key("attempt")
-    writer.int(number)
-    writer.key("max_attempts")
-    writer.int(job.retryPolicy(handler.retry).maxAttempts)
-    writer.key("payload")
-    writer.raw(job.payloadBytes)
-    writer.key("priority")
-    writer.int(job.priority)
-    writer.key("submitted_at")
-    writer.time(record.submittedAt)
-    if let batch = job.batch {
-      writer.key("batch")
-      writer.string(batch)
-    }
-    if let parent = job.parent {
-      writer.key("parent")
-      writer.string(parent)
-    }
-    if !job.tags.isEmpty {
-      writer.key("tags")
-      writer.value(.array(job.tags.map { .string($0) }))
-    }
-    if let meta = job.meta {
-      writer.key("meta")
-      writer.raw(job.bytes[meta])
-    }
-    writer.endObject()
-    var line = writer.bytes
-    // Line breaks in checked JSON can only stand between its tokens.
-    for index in line.indices where line[index] == 0x0A || line[index] == 0x0D { line[index] = 0x20 }
-    line.append(0x0A)
-    return line
+    job.handlerInput(
+      id: id, attempt: number, maxAttempts: job.retryPolicy(handler.retry).maxAttempts, submittedAt: record.submittedAt)
   }
 }

@@ -115,6 +115,8 @@ extension Engine {
     _ id: String, _ job: Job, firstSeen: WallTime, uid: UInt32, now: WallTime
   ) throws(SpoolError) {
     let isTwin = try isTwin(id)
+    let isKnown = isKnown(job.type)
+    if !isTwin { noteFiring(id) }
     let isNews = !isTwin && announces(id, job.record)
     let key = isNews ? submissionKey(of: job) : nil
     if let key, !admits(job.type, key: key, at: now) {
@@ -127,7 +129,6 @@ extension Engine {
       return agenda.insertForJudgement(id)
     }
     if isNews { announce(id, job, firstSeen: firstSeen, uid: uid, key: key, now: now) }
-    let isKnown = settings.handlers[job.type] != nil || settings.broken[job.type] != nil
     let isExpired = job.expiry.map { $0 < now } ?? false
     guard !isTwin, isKnown, !isExpired else { return agenda.insertForJudgement(id) }
     if job.record != nil, proven[id] == nil { unproven.append(id) }

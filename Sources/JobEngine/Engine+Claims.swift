@@ -200,7 +200,7 @@ extension Engine {
         details: Array("{\"expires_at\":\"\(expiry.rfc3339)\"}".utf8))
       return bury(claim, record, .expired, error, .expire, now: now)
     }
-    guard settings.handlers[job.type] == nil, settings.broken[job.type] == nil else {
+    guard !isKnown(job.type) else {
       do throws(SpoolError) { try putBack(claim) } catch { troubled(error) }
       return
     }

@@ -11,6 +11,8 @@ struct ControlRequest {
   var results: [(id: String, result: Result<JobState?, SpoolError>)] = []
   /// Ids whose end is still on its way to the disk.
   var open: Set<String> = []
+  /// For `run-schedule`: the schedule of each result.
+  var schedules: [String] = []
 }
 
 extension Engine {
@@ -70,16 +72,21 @@ extension Engine {
       agenda.pause(type, false)
       noteSwitch(.resumed, type: type, file: "pause.\(type)")
     }
+    applyScheduleSwitches(names)
     updatePause()
   }
 
-  private func noteSwitch(_ event: AuditEvent, type: String?, file: String) {
+  func noteSwitch(_ event: AuditEvent, type: String?, file: String) {
     status.touch()
     turnSoon()
     // Who resumed is not known: the file is gone. Who paused owns it.
     let who = event == .paused ? switchOwners[file] ?? "unknown" : "operator"
     do throws(SpoolError) {
-      try transitions.audit.append(event, at: effects.now(), type: type, by: who)
+      try transitions.audit.append(event, at: effects.now(), type: type, by: who) { writer in
+        guard file == "pause-schedules" else { return }
+        writer.key("what")
+        writer.string("schedules")
+      }
     } catch {
       troubled(error)
     }
@@ -132,8 +139,15 @@ extension Engine {
       }
       return answer(ControlRequest(name: name))
     }
+    if verb == "run-schedule" {
+      guard isOperator else { return deny(name, who, "run a schedule") }
+      guard let names = request["jobs"]?.array, names.allSatisfy({ $0.string != nil }) else {
+        return answer(name, refusal: SpoolError(.system, "\"jobs\": expected a list of schedules"), code: "bad_request")
+      }
+      return answer(runSchedules(names.compactMap(\.string), request: name, by: who))
+    }
     guard let known = OperatorVerb(rawValue: verb) else {
-      let expected = (OperatorVerb.allCases.map(\.rawValue) + ["reload"]).joined(separator: ", ")
+      let expected = (OperatorVerb.allCases.map(\.rawValue) + ["reload", "run-schedule"]).joined(separator: ", ")
       return answer(
         name, refusal: SpoolError(.system, "\"do\": expected one of \(expected), found \"\(verb)\""), code: "bad_request")
     }
@@ -259,10 +273,14 @@ extension Engine {
     writer.bool(true)
     writer.key("results")
     writer.beginArray()
-    for (id, result) in request.results {
+    for (index, (id, result)) in request.results.enumerated() {
       writer.beginObject()
       writer.key("job")
       writer.string(id)
+      if index < request.schedules.count {
+        writer.key("schedule")
+        writer.string(request.schedules[index])
+      }
       writer.key("ok")
       switch result {
       case .success(let state):

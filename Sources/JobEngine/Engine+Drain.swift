@@ -55,7 +55,7 @@ extension Engine {
       do throws(Errno) { try spool.syscalls.syncFileSystem(spool.root) } catch {
         throw SpoolError(doing: "syncing the spool", path: spool.path, error)
       }
-      try transitions.audit.append(.daemonStopped, at: effects.now())
+      try transitions.audit.append(.daemonStopped, at: effects.now()) { schedules.write(to: &$0) }
       try transitions.audit.commit()
     } catch {
       logger.error("\(error)")

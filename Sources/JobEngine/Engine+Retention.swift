@@ -8,7 +8,11 @@ internal import SpoolStore
 /// A run of the janitor, and what it remembers between runs.
 struct Housekeeping {
   enum Stage: Equatable {
-    case rollups, ages(Int), counts(Int), walk, files
+    case rollups
+    /// The sweep of this index.
+    case ages(Int)
+    case counts(Int)
+    case walk, files
   }
 
   /// nil: no run is under way.
@@ -134,7 +138,9 @@ extension Engine {
   // MARK: Jobs
 
   private func sweepAge(_ index: Int) throws(SpoolError) -> Bool {
-    guard let rules = housekeeping.rules, let sweeps = housekeeping.state?.ages, index < sweeps.count else { return false }
+    guard let rules = housekeeping.rules, let sweeps = housekeeping.state?.ages, index < sweeps.count else {
+      return false
+    }
     var sweep = sweeps[index]
     let found = try sweep.next(rules, in: spool, now: effects.now(), limit: Limits.purgesPerTurn)
     try purge(found.jobs)

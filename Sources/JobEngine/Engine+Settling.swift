@@ -182,6 +182,7 @@ extension Engine {
     occupied[id] = nil
     operators[id] = nil
     status.touch()
+    firingSettled(settlement)
     if let held = holding.removeValue(forKey: id) {
       agenda.rested(held.type, serial: held.value)
       turnSoon()

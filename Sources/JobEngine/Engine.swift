@@ -88,6 +88,8 @@ package final class Engine {
   var turnIsScheduled = false
   private var committer: Committer?
   var isCommitting = false
+  var schedules = ScheduleBook()
+  var firingTimer: LoopTimer?
   private var timer: LoopTimer?
   private var rescanTimer: LoopTimer?
 
@@ -123,8 +125,11 @@ package final class Engine {
     let mailbox = try loop.mailbox(of: CommitResult.self) { [unowned self] in committed($0) }
     committer = Committer(spool.syscalls) { mailbox.post(CommitResult(failure: $0)) }
     let now = effects.now()
+    try recallSchedules()
+    configureSchedules(now)
     let previous = try noteStart(now)
     configureAgenda()
+    raiseBrokenSchedules()
     let recovery = Recovery(
       transitions: transitions, maxJobBytes: settings.daemon.maxJobBytes, now: now,
       policy: { [settings] in settings.handlers[$0]?.retry }, random: effects.random)
@@ -150,6 +155,7 @@ package final class Engine {
     let waiting = Set(try Scan.ids(in: .new, of: spool))
     announced = try AuditReader.known(waiting, in: spool)
     try rebuildRates(now: now)
+    adoptFirings(waiting)
     readSwitches()
     checkSpace()
     loop.beforeWait = { [unowned self] in turn() }
@@ -182,6 +188,7 @@ package final class Engine {
       writer.int(getpid())
       writer.key("boot")
       writer.string(Effects.bootID)
+      schedules.write(to: &writer)
     }
     try audit.commit()
     return (last == nil || last == .daemonStopped, boot)
@@ -193,6 +200,7 @@ package final class Engine {
   func turn() {
     turnIsScheduled = false
     checkSpaceIfDue()
+    fireSchedules()
     takeArrivals()
     settle()
     judge()
@@ -203,6 +211,7 @@ package final class Engine {
     publishStatus()
     finishDrain()
     scheduleTimer()
+    scheduleFirings()
   }
 
   /// Makes the loop take another turn without waiting for an event.
@@ -369,9 +378,14 @@ package final class Engine {
 
   /// Takes a new configuration; running attempts keep the one they started with.
   package func apply(_ new: EngineSettings) {
+    var new = new
+    // A bad edit keeps what was there before.
+    for name in new.brokenSchedules.keys { new.schedules[name] = settings.schedules[name] }
     settings = new
     agenda.maxJobs = new.daemon.maxJobs
     configureAgenda()
+    configureSchedules(effects.now())
+    raiseBrokenSchedules()
     status.touch()
     // Names refused for want of a handler may have one now, and the other way round; a look decides.
     scan()
@@ -390,6 +404,20 @@ package final class Engine {
       raise("config", "the configuration was changed but does not load; the old one stays: \(error)")
     }
     turnSoon()
+  }
+
+  /// Whether the type has a handler file. One written a moment ago may come before its event: it is read now, since only a
+  /// type without a file is unknown.
+  func isKnown(_ type: String) -> Bool {
+    if settings.handlers[type] != nil || settings.broken[type] != nil { return true }
+    let path = "\(settings.handlersFolder)/\(type).toml"
+    guard !settings.handlersFolder.isEmpty, !JobType.isReserved(type), access(path, F_OK) == 0 else { return false }
+    reloadConfiguration(by: "a job of a new type")
+    if settings.handlers[type] == nil, settings.broken[type] == nil {
+      settings.broken[type] = "\(path) is there, but the configuration as a whole does not load"
+      configureAgenda()
+    }
+    return true
   }
 
   private func configureAgenda() {
@@ -420,10 +448,21 @@ package struct EngineSettings: Sendable, Equatable {
   package var handlers: [String: HandlerSettings]
   /// Types whose handler file does not load, with the reason.
   package var broken: [String: String]
+  /// Where handler files lie; empty: nowhere.
+  package var handlersFolder: String
+  package var schedules: [String: ScheduleSettings]
+  /// Schedules whose file does not load, with the reason.
+  package var brokenSchedules: [String: String]
 
-  package init(daemon: DaemonSettings, handlers: [String: HandlerSettings], broken: [String: String] = [:]) {
+  package init(
+    daemon: DaemonSettings, handlers: [String: HandlerSettings], broken: [String: String] = [:],
+    handlersFolder: String = "", schedules: [String: ScheduleSettings] = [:], brokenSchedules: [String: String] = [:]
+  ) {
     self.daemon = daemon
     self.handlers = handlers
     self.broken = broken
+    self.handlersFolder = handlersFolder
+    self.schedules = schedules
+    self.brokenSchedules = brokenSchedules
   }
 }

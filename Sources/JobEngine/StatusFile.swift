@@ -135,6 +135,7 @@ extension Engine {
       writer.endObject()
     }
     writer.endArray()
+    writeSchedules(to: &writer)
     writer.key("alerts")
     writer.beginArray()
     for (code, alert) in status.alerts.sorted(by: { ($0.value.since, $0.key) < ($1.value.since, $1.key) }) {

@@ -1,4 +1,4 @@
-package import Glibc
+internal import Glibc
 
 internal import Synchronization
 
@@ -11,11 +11,11 @@ package final class OwnChildren: Sendable {
   /// There is one set per process because there is one set of children per process.
   package static let shared = OwnChildren()
 
-  private let pids = Mutex<Set<pid_t>>([])
+  private let pids = Mutex<Set<Int32>>([])
 
-  package func add(_ pid: pid_t) { pids.withLock { _ = $0.insert(pid) } }
-  package func remove(_ pid: pid_t) { pids.withLock { _ = $0.remove(pid) } }
-  package func contains(_ pid: pid_t) -> Bool { pids.withLock { $0.contains(pid) } }
+  package func add(_ pid: Int32) { pids.withLock { _ = $0.insert(pid) } }
+  package func remove(_ pid: Int32) { pids.withLock { _ = $0.remove(pid) } }
+  package func contains(_ pid: Int32) -> Bool { pids.withLock { $0.contains(pid) } }
 
   /// Starts a child and adds it in one step, so that no search in between takes it for a stray.
   /// Returns the error number when `spawn` failed.
@@ -32,7 +32,7 @@ package final class OwnChildren: Sendable {
 
   /// What posix_spawn(3) gave: the child, or the error number.
   package enum SpawnResult {
-    case success(pid_t)
+    case success(Int32)
     case failure(Int32)
   }
 }

@@ -1,3 +1,4 @@
+internal import CSpoolShims
 internal import Glibc
 
 /// Finds a handler's program before anything is started, so that a missing one pauses its type and burns no attempt.

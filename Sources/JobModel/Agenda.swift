@@ -195,6 +195,9 @@ package struct Agenda {
     }
   }
 
+  /// How many slots were ever needed at once; a test keeps an eye on it.
+  var slotCount: Int { slots.count }
+
   /// How many wait, those to be judged included.
   package var count: Int { names.count }
 

@@ -7,6 +7,8 @@ package enum AuditEvent: String, Sendable, CaseIterable {
   case paused, resumed
   case scheduleFired = "schedule_fired"
   case scheduleMissed = "schedule_missed"
+  /// Not made, because an earlier firing still waits or runs.
+  case scheduleSkipped = "schedule_skipped"
   case scheduleEnabled = "schedule_enabled"
   case scheduleDisabled = "schedule_disabled"
   // The daemon.

@@ -7,6 +7,10 @@ package struct JSONReader {
   package let bytes: UnsafeBufferPointer<UInt8>
   package private(set) var at = 0
   private var depth = 0
+  /// Levels beyond `Limits.jsonDepth`, while something of our own is read: a result may be as deep as any JSON, and lies
+  /// a few levels down in its record and its audit line.
+  package var slack = 0
+  package static let ownLevels = 8
 
   package init(_ bytes: UnsafeBufferPointer<UInt8>) { self.bytes = bytes }
 
@@ -23,11 +27,15 @@ package struct JSONReader {
   /// Reads exactly one value that fills the whole text.
   ///
   /// - Parameter rawKeys: members of any object whose values are kept as bytes, duplicates and all.
-  package static func parse(_ json: [UInt8], rawKeys: Set<String> = []) throws(Problem) -> JSONValue {
+  /// - Parameter slack: `ownLevels` for what the daemon wrote itself.
+  package static func parse(
+    _ json: [UInt8], rawKeys: Set<String> = [], slack: Int = 0
+  ) throws(Problem) -> JSONValue {
     var result: Result<JSONValue, Problem> = .failure(Problem(offset: 0, message: "nothing was read"))
     json.withUnsafeBufferPointer { buffer in
       do throws(Problem) {
         var reader = JSONReader(buffer)
+        reader.slack = slack
         try reader.begin()
         let value = try reader.value(rawKeys: rawKeys)
         try reader.end()
@@ -143,9 +151,10 @@ package struct JSONReader {
     case UInt8(ascii: "\""): return .string(try string())
     case UInt8(ascii: "{"):
       var members: [JSONValue.Member] = []
-      var keys = Set<String>()
+      // By their bytes: two strings of Swift are equal when they only look alike, two keys are not.
+      var keys = Set<[UInt8]>()
       try object { reader, key, offset throws(Problem) in
-        guard keys.insert(key).inserted else {
+        guard keys.insert(Array(key.utf8)).inserted else {
           throw Problem(offset: offset, message: "the key \"\(key)\" occurs twice")
         }
         if rawKeys.contains(key) {
@@ -227,7 +236,7 @@ package struct JSONReader {
 
   private mutating func descend() throws(Problem) {
     depth += 1
-    guard depth <= Limits.jsonDepth else {
+    guard depth <= Limits.jsonDepth + slack else {
       throw problem("nested deeper than \(Limits.jsonDepth) levels")
     }
   }

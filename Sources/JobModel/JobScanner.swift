@@ -135,7 +135,7 @@ private struct EnvelopeScan {
     case "run_at": runAt = try time(key)
     case "delay": delay = try duration(key)
     case "expires_at": job.expiresAt = try time(key)
-    case "max_attempts": job.maxAttempts = try int(key, 1...1000)
+    case "max_attempts": job.maxAttempts = try int(key, RetryPolicy.attempts)
     case "timeout":
       let timeout = try duration(key)
       guard timeout > .zero else { throw field(key, "expected more than 0", at: place) }
@@ -143,8 +143,10 @@ private struct EnvelopeScan {
     case "backoff": job.spacing = try backoff()
     case "delays":
       let delays = try list(key) { value in value.duration }
-      guard let delays, !delays.isEmpty else {
-        throw field(key, "expected a list of durations such as [\"5s\", \"15s\"]", at: place)
+      guard let delays, RetryPolicy.delayCount.contains(delays.count) else {
+        throw field(
+          key, "expected a list of 1 to \(RetryPolicy.delayCount.upperBound) durations such as [\"5s\", \"15s\"]",
+          at: place)
       }
       job.spacing = .delays(delays)
     case "after":
@@ -188,7 +190,9 @@ private struct EnvelopeScan {
         throw field(key, "this jobspool reads format version 1", at: place)
       }
     case "jobspool":
+      reader.slack = JSONReader.ownLevels
       let value = try self.value(rawKeys: JobRecord.rawKeys)
+      reader.slack = 0
       job.recordText = place..<reader.at
       job.record = try JobRecord(value)
     default:
@@ -291,12 +295,12 @@ private struct EnvelopeScan {
         }
         if member.key == "base" { base = duration } else { max = duration }
       case "factor":
-        guard let number = member.value.double, (1...100).contains(number) else {
+        guard let number = member.value.double, RetryPolicy.factors.contains(number) else {
           throw field("backoff.factor", "expected a number from 1 to 100", at: place)
         }
         factor = number
       case "jitter":
-        guard let number = member.value.double, (0...1).contains(number) else {
+        guard let number = member.value.double, RetryPolicy.jitters.contains(number) else {
           throw field("backoff.jitter", "expected a number from 0 to 1", at: place)
         }
         jitter = number

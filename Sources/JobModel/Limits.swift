@@ -19,6 +19,11 @@ package enum Limits {
   package static let youngFileMilliseconds = 1000
   /// An `after` id nobody has submitted is waited for this long.
   package static let unknownParentSeconds = 7 * 86_400
+  /// Missed firings that `catch_up = "all"` makes up for; of more, the newest.
+  package static let firingsMadeUp = 1000
+  /// A clock set back by no more than this will soon be where it was: nothing fires twice, nothing fires meanwhile (what
+  /// cron(8) does for daylight saving). Set back further it was corrected, and schedules go by the new time.
+  package static let clockSetBackSeconds = 3 * 3600
   /// How long claims are synced before their handlers start, after an unclean start.
   package static let carefulSeconds = 300
   /// Jobs retention purges between two rounds of the loop …

@@ -171,8 +171,10 @@ package struct ScheduleSettings: Sendable, Equatable {
 
   package var name: String
   package var file: String
-  package var cron: String
+  package var cron: CronExpression
   package var timezone = "UTC"
+  /// What the name stands for.
+  package var zone = TimeZoneRules.utc
   package var type: String
   /// JSON text of the payload; `null` when the file gives none.
   package var payload: [UInt8] = Array("null".utf8)
@@ -182,7 +184,7 @@ package struct ScheduleSettings: Sendable, Equatable {
   package var catchUp = CatchUp.one
   package var jitter: Duration?
 
-  package init(name: String, file: String, cron: String, type: String) {
+  package init(name: String, file: String, cron: CronExpression, type: String) {
     self.name = name
     self.file = file
     self.cron = cron

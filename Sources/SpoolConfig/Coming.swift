@@ -3,7 +3,7 @@
 enum Coming {
   static let message = "has no effect yet"
 
-  /// A key or a table of keys; with `value`, only that text counts. An empty key means every file of the kind.
+  /// A key or a table of keys; with `value`, only that text counts.
   private static let table: [(file: ConfigKeys, key: String, value: String?)] = [
     (.daemon, "web", nil),
     (.daemon, "pools", nil),
@@ -13,11 +13,9 @@ enum Coming {
     (.handler, "pool", nil),
     (.handler, "rate", nil),
     (.handler, "schema", nil),
-    (.handler, "redact", nil),
     (.handler, "encrypt", nil),
     (.handler, "allow", nil),
     (.handler, "sla", nil),
-    (.schedule, "", nil),
   ]
 
   static func covers(_ file: ConfigKeys, pattern: String, value: TOMLNode.Value?) -> Bool {

@@ -48,7 +48,6 @@ struct KeyWalk {
   let log: ProblemLog
 
   func visit(_ root: TOMLNode) {
-    if Coming.covers(keys, pattern: "", value: nil) { log.add(Coming.message, severity: .note) }
     guard case .table(let entries) = root.value else { return }
     visit(entries, pattern: "", path: "")
   }

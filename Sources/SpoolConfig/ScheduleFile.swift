@@ -1,5 +1,5 @@
-/// `schedules/NAME.toml`: each key and its range. Whether the cron expression means anything, and whether the time
-/// zone exists, is judged by those who compute with them; here they are texts of the right shape.
+/// `schedules/NAME.toml`: each key and its range. The expression and the zone are read here, so that whoever has the
+/// settings can compute with them: one that could never fire, or a zone the system does not have, does not load.
 internal import JobModel
 
 struct ScheduleFile {
@@ -15,11 +15,10 @@ struct ScheduleFile {
     let reader = ConfigReader(root, keys: .schedule, log: log)
     if reader["cron"] == nil { reader.refuse("cron", "is missing: when it fires, such as \"0 3 * * *\" or \"@daily\"") }
     if reader["type"] == nil { reader.refuse("type", "is missing: the type of job it makes") }
-    var settings = ScheduleSettings(name: name, file: file, cron: reader.text("cron") ?? "", type: type(reader) ?? "")
-    settings.timezone =
-      reader.value("timezone", "the name of a time zone such as \"Europe/Berlin\" or \"UTC\"") { node in
-        node.plainText.flatMap { Self.isZoneName($0) ? $0 : nil }
-      } ?? settings.timezone
+    // Without an expression the rest is read all the same, so that all mistakes are told at once.
+    guard let cron = cron(reader) ?? (try? CronExpression("@daily")) else { return nil }
+    var settings = ScheduleSettings(name: name, file: file, cron: cron, type: type(reader) ?? "")
+    readZone(reader, into: &settings)
     if let payload = reader["payload"] { settings.payload = json(payload, reader) }
     settings.description = reader.value("description", "a text") { $0.plainText } ?? settings.description
     settings.enabled = reader.flag("enabled") ?? settings.enabled
@@ -35,12 +34,22 @@ struct ScheduleFile {
     }
   }
 
-  /// It becomes a path below the zone folder: no empty part, none that begins with a dot.
-  private static func isZoneName(_ text: String) -> Bool {
-    text.utf8.count <= 100
-      && text.split(separator: "/", omittingEmptySubsequences: false).allSatisfy { part in
-        !part.isEmpty && part.utf8.allSatisfy { FileName.isAlphanumeric($0) || "_+-".utf8.contains($0) }
-      }
+  private func cron(_ reader: ConfigReader) -> CronExpression? {
+    guard let text = reader.text("cron") else { return nil }
+    do throws(CronProblem) { return try CronExpression(text) } catch {
+      reader.refuse("cron", "\(quoted(text)): \(error)")
+      return nil
+    }
+  }
+
+  private func readZone(_ reader: ConfigReader, into settings: inout ScheduleSettings) {
+    guard let name = reader.text("timezone") else { return }
+    do throws(TimeZoneProblem) {
+      settings.zone = try TimeZoneFile.load(name)
+      settings.timezone = name
+    } catch {
+      reader.refuse("timezone", error.message)
+    }
   }
 
   private func json(_ entry: TOMLEntry, _ reader: ConfigReader) -> [UInt8] {

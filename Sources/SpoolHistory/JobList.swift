@@ -49,7 +49,8 @@ extension SpoolReader {
   private func order(_ candidates: inout [Candidate], reversed: Bool) {
     for index in candidates.indices {
       let state = candidates[index].state
-      guard let status = try? spool.syscalls.status(spool.descriptor(state), JobID.fileName(candidates[index].id)) else {
+      guard let status = try? spool.syscalls.status(spool.descriptor(state), JobID.fileName(candidates[index].id))
+      else {
         candidates[index].changed = reversed ? .min : .max
         continue
       }

@@ -93,7 +93,8 @@ extension SpoolReader {
     let id = file.id
     for state in [JobState.cur, .done, .hold] where try spool.exists(id, in: state) {
       return Reason(
-        .beingJudged, "another job of this id is in \(state.rawValue): the daemon discards this one when it is the same, "
+        .beingJudged,
+        "another job of this id is in \(state.rawValue): the daemon discards this one when it is the same, "
           + "or buries it as a duplicate\(unlessDaemon)", job: id)
     }
     guard let job = file.job else {
@@ -105,7 +106,8 @@ extension SpoolReader {
     }
     if configuration != nil, !isKnown(job.type) {
       return Reason(
-        .unknownType, "there is no handler for the type \(job.type) in \(configuration?.folder ?? "")/handlers: "
+        .unknownType,
+        "there is no handler for the type \(job.type) in \(configuration?.folder ?? "")/handlers: "
           + "it will be rejected\(unlessDaemon)")
     }
     let due = job.due(firstSeen: file.changed)
@@ -114,7 +116,8 @@ extension SpoolReader {
       if attempt > 0 {
         let error = file.record?.error.map { " (\($0.message))" } ?? ""
         return Reason(
-          .retry, "attempt \(attempt) failed\(error); the next is due at \(due.rfc3339), in \(wait(due))\(unlessDaemon)",
+          .retry,
+          "attempt \(attempt) failed\(error); the next is due at \(due.rfc3339), in \(wait(due))\(unlessDaemon)",
           until: due)
       }
       return Reason(.scheduled, "it is scheduled for \(due.rfc3339), in \(wait(due))\(unlessDaemon)", until: due)
@@ -129,8 +132,9 @@ extension SpoolReader {
   private var unlessDaemon: String { hasDaemon ? "" : " (no daemon runs now)" }
 
   private func wait(_ due: WallTime) -> String {
-    let seconds = (due - now).components.seconds
-    return DurationText.format(.seconds(max(seconds, 1)))
+    let seconds = max((due - now).components.seconds, 1)
+    // Whole minutes are precise enough for what is minutes away.
+    return DurationText.format(.seconds(seconds < 120 ? seconds : (seconds + 30) / 60 * 60))
   }
 
   private func isKnown(_ type: String) -> Bool {
@@ -177,23 +181,27 @@ extension SpoolReader {
     if let limit = type?.concurrency ?? handler(job.type)?.concurrency, let count = type?.running, count >= limit {
       let first = running.first?.id
       return Reason(
-        .typeLimit, "its type \(job.type) is at its limit: \(count) of \(limit) running\(naming(first))", job: first)
+        .typeLimit, "its type \(job.type) is at its limit: \(count) of \(limit) running\(naming(first, count))",
+        job: first)
     }
     if let reason = poolLimit(job) { return reason }
     if let limit = status?.maxJobs, let count = status?.runningCount, count >= limit {
       let first = status?.running.first?.id
-      return Reason(.maxJobs, "max_jobs is reached: \(count) of \(limit) running\(naming(first))", job: first)
+      return Reason(.maxJobs, "max_jobs is reached: \(count) of \(limit) running\(naming(first, count))", job: first)
     }
     if let reason = serial(job, running) { return reason }
     if let rate = handler(job.type)?.rate, rate.over == .wait {
       return Reason(
-        .rate, "it is ready; its type may start \(rate.rate.limit) jobs in \(DurationText.format(rate.rate.per)), "
+        .rate,
+        "it is ready; its type may start \(rate.rate.limit) jobs in \(DurationText.format(rate.rate.per)), "
           + "and may have done so")
     }
     return Reason(.next, "it is ready and is about to start")
   }
 
-  private func naming(_ id: String?) -> String { id.map { ", among them \($0)" } ?? "" }
+  private func naming(_ id: String?, _ count: Int) -> String {
+    id.map { count == 1 ? ", \($0)" : ", among them \($0)" } ?? ""
+  }
 
   private func poolLimit(_ job: Job) -> Reason? {
     guard let pool = handler(job.type)?.pool, let limit = configuration?.settings.pools[pool], let status else {
@@ -203,7 +211,8 @@ extension SpoolReader {
     let count = members.reduce(0) { $0 + (status.types[$1]?.running ?? 0) }
     guard count >= limit else { return nil }
     let first = status.running.first { members.contains($0.type) }?.id
-    return Reason(.poolLimit, "its pool \(pool) is at its limit: \(count) of \(limit) running\(naming(first))", job: first)
+    return Reason(
+      .poolLimit, "its pool \(pool) is at its limit: \(count) of \(limit) running\(naming(first, count))", job: first)
   }
 
   private func serial(_ job: Job, _ running: [DaemonStatus.Running]) -> Reason? {

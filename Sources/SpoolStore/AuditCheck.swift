@@ -102,12 +102,14 @@ package struct AuditCheck: Sendable {
       return true
     }
     for fault in unsure {
-      faults.append(AuditFault(file: fault.file, line: fault.line, message: "torn by a crash: \(fault.message)", isTorn: true))
+      faults.append(
+        AuditFault(file: fault.file, line: fault.line, message: "torn by a crash: \(fault.message)", isTorn: true))
     }
     if whole < map.bytes.count, !mayGrow {
       faults.append(
         AuditFault(
-          file: file, line: number + 1, message: "torn by a crash: \(map.bytes.count - whole) bytes without a newline; "
+          file: file, line: number + 1,
+          message: "torn by a crash: \(map.bytes.count - whole) bytes without a newline; "
             + "the next start of the daemon cuts them off", isTorn: true))
     }
   }
@@ -126,7 +128,8 @@ package struct AuditCheck: Sendable {
   ) {
     guard let head = chain.head, let sequence = chain.sequence, let previous = chain.previous else {
       if fields.sequence == 1, fields.previous != Digest.none {
-        faults.append(AuditFault(file: file, line: line, message: "seq is 1, but prev says that there was a line before"))
+        faults.append(
+          AuditFault(file: file, line: line, message: "seq is 1, but prev says that there was a line before"))
       }
       return
     }
@@ -158,7 +161,9 @@ package struct AuditCheck: Sendable {
       at += 1
     }
     let end = text.suffix(75)
-    guard sequence > 0, end.starts(with: ",\"prev\":\"".utf8), end.suffix(2).elementsEqual("\"}".utf8) else { return nil }
+    guard sequence > 0, end.starts(with: ",\"prev\":\"".utf8), end.suffix(2).elementsEqual("\"}".utf8) else {
+      return nil
+    }
     return (sequence, String(decoding: end.dropFirst(9).dropLast(2), as: UTF8.self))
   }
 }

@@ -225,7 +225,9 @@ package final class AuditLog {
       if map.bytes[kept - 1] == 0x0A {
         let line = UnsafeRawBufferPointer(rebasing: map.bytes[start..<kept - 1])
         // A result inside a record may hold what the strict reader refuses: it is the handler's, and only kept.
-        if let parsed = try? JSONReader.parse(Array(line), rawKeys: ["record"]), let sequence = parsed["seq"]?.int {
+        if let parsed = try? JSONReader.parse(
+          Array(line), rawKeys: ["record"], slack: JSONReader.ownLevels), let sequence = parsed["seq"]?.int
+        {
           return (Digest.sha256(line), sequence, kept, map.bytes.count - kept)
         }
       }

@@ -124,6 +124,8 @@ package struct AuditTrace: Sendable {
   package var claim: JSONValue?
   /// The newest line with a record.
   package var settle: JSONValue?
+  /// The `submitted` line, when nothing newer holds a record: the only place that knows the owner of an adopted file.
+  package var submitted: JSONValue?
   /// Further claims before `claim` without an end between them; a job that keeps taking the machine down shows here.
   package var repeatedClaims = 0
 
@@ -149,7 +151,9 @@ package enum AuditReader {
     for file in try AuditFile.list(spool).reversed() {
       let map = try MappedFile(file.name, in: spool)
       map.linesBackwards { line in
-        guard let head = AuditLineHead(line), let job = head.job, open.contains(job) else { return true }
+        guard let head = AuditLineHead(line), let job = head.job, open.contains(job), !head.event.isAboutSchedule else {
+          return true
+        }
         var trace = traces[job] ?? AuditTrace(last: head.event)
         if head.event == .claimed {
           if trace.claim == nil, trace.settle == nil {
@@ -159,7 +163,7 @@ package enum AuditReader {
           }
         }
         if head.event.settles || head.event == .edited || head.event == .released {
-          let parsed = try? JSONReader.parse(Array(line), rawKeys: ["record"])
+          let parsed = try? JSONReader.parse(Array(line), rawKeys: ["record"], slack: JSONReader.ownLevels)
           // A run that was handed back is settled like any other; a held job that is let go has no record in its line.
           if head.event != .released || parsed?["from"]?.string == JobState.cur.rawValue {
             trace.settle = parsed
@@ -167,7 +171,10 @@ package enum AuditReader {
             open.remove(job)
           }
         }
-        if head.event == .submitted { open.remove(job) }
+        if head.event == .submitted {
+          trace.submitted = try? JSONReader.parse(Array(line), rawKeys: ["meta"])
+          open.remove(job)
+        }
         traces[job] = trace
         return !open.isEmpty
       }
@@ -182,7 +189,8 @@ package enum AuditReader {
     for file in try AuditFile.list(spool).reversed() where !open.isEmpty {
       let map = try MappedFile(file.name, in: spool)
       map.linesBackwards { line in
-        if let job = AuditLineHead(line)?.job { open.remove(job) }
+        // A firing is named before its job has been looked at; its `submitted` line is still to come.
+        if let head = AuditLineHead(line), let job = head.job, !head.event.isAboutSchedule { open.remove(job) }
         return !open.isEmpty
       }
     }

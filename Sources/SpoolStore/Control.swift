@@ -28,7 +28,8 @@ package struct Control: Sendable {
     // Nobody has taken it up; left there, the next daemon would.
     try? spool.syscalls.unlink(folder, "\(name).json")
     throw SpoolError(
-      .locked, SpoolLock.isHeld(spool)
+      .locked,
+      SpoolLock.isHeld(spool)
         ? "the daemon of \(spool.path) did not answer within \(DurationText.format(timeout)); try again, or see its log"
         : "the daemon of \(spool.path) has just ended; try again")
   }
@@ -48,7 +49,8 @@ package struct Control: Sendable {
       if spool.isReadable(.ctl) { try spool.syscalls.sync(folder) }
     } catch {
       if !on, error == .noEntry { return }
-      throw SpoolError(doing: on ? "turning on a switch" : "turning off a switch", path: "\(spool.path)/ctl/\(name)", error)
+      throw SpoolError(
+        doing: on ? "turning on a switch" : "turning off a switch", path: "\(spool.path)/ctl/\(name)", error)
     }
   }
 

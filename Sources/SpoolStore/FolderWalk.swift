@@ -95,8 +95,9 @@ package final class FolderWalk {
   }
 
   private func judge(log name: String, _ found: inout Found) throws(SpoolError) {
-    guard name.hasSuffix(".log"), let status = status(spool.descriptor(Spool.Folder.log), "jobs/\(name)") else { return }
-    guard Duration.microseconds(now.microseconds - status.modified) >= rules.longestLogAge else { return }
+    guard name.hasSuffix(".log"), let status = status(spool.descriptor(Spool.Folder.log), "jobs/\(name)"),
+      Duration.microseconds(now.microseconds - status.modified) >= rules.longestLogAge
+    else { return }
     found.logs.append(String(name.dropLast(4)))
   }
 

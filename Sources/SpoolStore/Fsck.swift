@@ -147,7 +147,8 @@ package struct Fsck {
   }
 
   private enum Look {
-    case gone, sound(EndedJob)
+    case gone
+    case sound(EndedJob)
     case fault(FsckFinding.Code, String)
   }
 
@@ -258,7 +259,8 @@ package struct Fsck {
   private mutating func checkStaging() throws(SpoolError) {
     for name in try Fsck.staleStaging(spool, now: now) {
       note(
-        .staleStaging, "tmp/\(name)", "older than \(Limits.sweepStagingSeconds / 3600) h: its writer is gone; "
+        .staleStaging, "tmp/\(name)",
+        "older than \(Limits.sweepStagingSeconds / 3600) h: its writer is gone; "
           + "the daemon's sweeper removes it")
     }
   }
@@ -286,7 +288,8 @@ package struct Fsck {
       add(.strayFile, "log/jobs", "the folder of the jobs' logs is missing; 'jobspool init \(spool.path)' adds it")
       return
     }
-    try Scan.names(of: "jobs", under: spool.descriptor(Spool.Folder.log), shown: "\(spool.path)/log/jobs", spool: spool) {
+    try Scan.names(of: "jobs", under: spool.descriptor(Spool.Folder.log), shown: "\(spool.path)/log/jobs", spool: spool)
+    {
       name in
       if !name.hasSuffix(".log") || !JobID.isValid(name.dropLast(4)) { odd.append("log/jobs/\(name)") }
     }

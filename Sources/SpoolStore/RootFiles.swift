@@ -5,7 +5,9 @@ internal import Glibc
 extension Spool {
   /// A regular file of at most `limit` bytes, at the top or at a relative path below it.
   package func readRoot(_ name: String, limit: Int) -> [UInt8]? {
-    guard let fd = try? syscalls.open(root, name, flags: O_RDONLY | O_NOFOLLOW | O_NONBLOCK, mode: 0) else { return nil }
+    guard let fd = try? syscalls.open(root, name, flags: O_RDONLY | O_NOFOLLOW | O_NONBLOCK, mode: 0) else {
+      return nil
+    }
     defer { syscalls.close(fd) }
     guard let status = try? syscalls.status(fd), status.kind == .regular, status.size <= limit else { return nil }
     return try? syscalls.read(fd, count: status.size, offset: 0)

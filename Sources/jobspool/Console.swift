@@ -31,6 +31,9 @@ enum Console {
   /// `jobspool: what: how to fix`, on standard error.
   static func complain(_ text: String) { _ = put(Array("jobspool: \(text)\n".utf8), to: 2) }
 
+  /// Bytes as they are, on standard error.
+  static func errors(_ bytes: [UInt8]) { _ = put(bytes, to: 2) }
+
   /// A remark for a person, who may be elsewhere: only when standard error is a terminal.
   static func remark(_ text: String) {
     if isatty(2) == 1 { complain(text) }
@@ -54,7 +57,11 @@ enum Console {
   // MARK: Text
 
   enum Colour: Int {
-    case red = 31, green, yellow, blue, magenta, cyan
+    case red = 31
+    case green = 32
+    case yellow = 33
+    case magenta = 35
+    case cyan = 36
     case bold = 1
     case faint = 2
   }

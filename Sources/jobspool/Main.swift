@@ -8,11 +8,33 @@ internal import SpoolStore
 enum Main {
   static func main() {
     do {
-      var command = try Jobspool.parseAsRoot()
+      var command = try Jobspool.parseAsRoot(Main.arranged(Array(CommandLine.arguments.dropFirst())))
       try command.run()
     } catch {
       exit(Failure.report(error))
     }
+  }
+
+  /// `jobspool --spool DIR ls` means `jobspool ls --spool DIR`: the parser knows options only behind their subcommand.
+  static func arranged(_ arguments: [String]) -> [String] {
+    var rest = arguments[...]
+    var moved: [String] = []
+    scan: while let first = rest.first {
+      switch first {
+      case "--spool", "--config":
+        guard rest.count > 2 else { break scan }
+        moved += rest.prefix(2)
+        rest = rest.dropFirst(2)
+      case _ where first == "--json" || first.hasPrefix("--spool=") || first.hasPrefix("--config="):
+        guard rest.count > 1 else { break scan }
+        moved.append(first)
+        rest = rest.dropFirst()
+      default: break scan
+      }
+    }
+    guard !moved.isEmpty else { return arguments }
+    let end = rest.firstIndex(of: "--") ?? rest.endIndex
+    return rest[..<end] + moved + rest[end...]
   }
 }
 
@@ -22,7 +44,7 @@ struct Jobspool: ParsableCommand {
     abstract: "A job queue that is a directory.",
     discussion: """
       Submitting and reading work with and without a daemon; whatever changes a job asks the daemon, or does it itself \
-      while none runs. The spool is --spool, else $JOBSPOOL_DIR, else ./spool, else /var/spool/jobspool.
+      while none runs. The spool is --spool DIR, before or behind the subcommand, else $JOBSPOOL_DIR, else ./spool, else /var/spool/jobspool.
 
         jobspool init spool                  make a spool
         jobspoold --spool spool &            start its daemon
@@ -34,7 +56,11 @@ struct Jobspool: ParsableCommand {
     version: "jobspool \(jobspoolVersion)",
     groupedSubcommands: [
       CommandGroup(name: "Submit and follow", subcommands: [Submit.self, Wait.self, Show.self, Log.self, Why.self]),
-      CommandGroup(name: "Look around", subcommands: [List.self, Stats.self, ReportCommand.self, ShapeCommand.self, Handlers.self]),
+      CommandGroup(
+        name: "Look around",
+        subcommands: [
+          List.self, Stats.self, ReportCommand.self, ShapeCommand.self, Handlers.self, Schedules.self,
+        ]),
       CommandGroup(
         name: "Operate",
         subcommands: [

@@ -89,7 +89,8 @@ struct Operations {
     let name = Operations.userName(owner.uid)
     guard geteuid() == 0 else {
       throw SpoolError(
-        .denied, "no daemon runs on \(reader.spool.path), and only its owner \(name) or root may act on it then; use "
+        .denied,
+        "no daemon runs on \(reader.spool.path), and only its owner \(name) or root may act on it then; use "
           + "'sudo -u \(name)' or start jobspoold")
     }
     let group = getpwuid(owner.uid).map { $0.pointee.pw_gid } ?? gid_t(owner.uid)

@@ -27,8 +27,8 @@ struct SpoolOptions: ParsableArguments {
   func open() throws -> Spool {
     do throws(SpoolError) { return try Spool(path) } catch {
       guard error.code == .noSpool, spool == nil, Console.environment("JOBSPOOL_DIR") == nil else { throw error }
-      throw Failure("there is no spool here (./spool, /var/spool/jobspool): name one with --spool or $JOBSPOOL_DIR, or "
-        + "make one with 'jobspool init spool'", exit: 66)
+      let remedy = "name one with --spool or $JOBSPOOL_DIR, or make one with 'jobspool init spool'"
+      throw Failure("there is no spool here (./spool, /var/spool/jobspool): \(remedy)", exit: 66)
     }
   }
 

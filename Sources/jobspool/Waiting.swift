@@ -44,7 +44,8 @@ struct Waiting {
       open = left
       guard !open.isEmpty else { return }
       if let deadline, clock.now >= deadline {
-        throw Failure("\(open.count) of the jobs have not ended in time: \(open[0])\(open.count > 1 ? " …" : "")", exit: 75)
+        throw Failure(
+          "\(open.count) of the jobs have not ended in time: \(open[0])\(open.count > 1 ? " …" : "")", exit: 75)
       }
       // What ends before the watches stand is found by the look that follows the first event.
       if isFirst { watcher = start() }

@@ -71,6 +71,8 @@ final class Daemon {
       checkWeb()
       logger.notice(
         "jobspoold \(jobspoolVersion) runs on \(spool.path), started in \((EventLoop.now - started).inMilliseconds) ms")
+      // Parsing arguments and configuration touched most of the program once; running jobs needs a fraction of it.
+      loop.after(.seconds(1)) { _ = spool_release_text() }
       try loop.run()
       arrivals.stop()
       logger.notice("stopped")
@@ -118,6 +120,9 @@ extension EngineSettings {
   init(_ configuration: Configuration) {
     self.init(
       daemon: configuration.settings, handlers: configuration.handlers,
-      broken: configuration.brokenHandlers.mapValues { $0.map(\.description).joined(separator: "; ") })
+      broken: configuration.brokenHandlers.mapValues { $0.map(\.description).joined(separator: "; ") },
+      handlersFolder: "\(configuration.folder)/handlers",
+      schedules: configuration.schedules,
+      brokenSchedules: configuration.brokenSchedules.mapValues { $0.map(\.description).joined(separator: "; ") })
   }
 }

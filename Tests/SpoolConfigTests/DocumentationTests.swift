@@ -82,6 +82,7 @@ import Testing
     #expect(text.contains("timezone"))
     folder.write("schedules/n.toml", "cron = \"@daily\"\ntype = \"x\"\n" + text)
     let file = folder.spool + "/schedules/n.toml"
-    #expect(folder.load().schedules["n"] == ScheduleSettings(name: "n", file: file, cron: "@daily", type: "x"))
+    let daily = try CronExpression("@daily")
+    #expect(folder.load().schedules["n"] == ScheduleSettings(name: "n", file: file, cron: daily, type: "x"))
   }
 }

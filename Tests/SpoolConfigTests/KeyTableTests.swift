@@ -176,9 +176,15 @@ private func assignment(_ key: String, _ value: String) -> String {
   }
 
   private static let schedule: [Row<ScheduleSettings>] = [
-    Row("cron", "\"@daily\"", bad: text) { $0.cron = "@daily" },
-    Row("timezone", "\"America/Argentina/Buenos_Aires\"", bad: text + ["\"../etc/passwd\"", "\"/UTC\"", "\"a b\""]) {
+    Row("cron", "\"@daily\"", bad: text + ["\"* * * *\"", "\"0 3 30 2 *\"", "\"@nightly\""]) {
+      $0.cron = Self.cron("@daily")
+    },
+    Row(
+      "timezone", "\"America/Argentina/Buenos_Aires\"",
+      bad: text + ["\"../etc/passwd\"", "\"/UTC\"", "\"a b\"", "\"Europe\"", "\"Europe/Berln\""]
+    ) {
       $0.timezone = "America/Argentina/Buenos_Aires"
+      $0.zone = Self.buenosAires
     },
     Row("type", "\"report\"", bad: text + ["\"Mail\"", "\"jobspool.notify\""]) { $0.type = "report" },
     Row("payload", "{ b = 1, a = [1.0, true, \"é\\n\"] }", bad: ["2020-01-01", "[nan]", "{ a = { b = 07:32:00 } }"]) {
@@ -190,6 +196,14 @@ private func assignment(_ key: String, _ value: String) -> String {
     Row("catch_up", "\"all\"", bad: ["\"some\"", "false"]) { $0.catchUp = .all },
     Row("jitter", "\"5m\"", bad: longTime + ["\"2d\""]) { $0.jitter = .seconds(300) },
   ]
+
+  private static func cron(_ text: String) -> CronExpression {
+    do { return try CronExpression(text) } catch { preconditionFailure("\(error)") }
+  }
+
+  private static let buenosAires: TimeZoneRules = {
+    do { return try TimeZoneFile.load("America/Argentina/Buenos_Aires") } catch { preconditionFailure("\(error)") }
+  }()
 
   @Test("the tables below name every key that is accepted, and no other")
   func tablesAreComplete() {
@@ -270,7 +284,8 @@ private func assignment(_ key: String, _ value: String) -> String {
   func scheduleKeys(index: Int) {
     let row = Self.schedule[index]
     let folder = ConfigFolder()
-    var expected = ScheduleSettings(name: "n", file: folder.spool + "/schedules/n.toml", cron: "* * * * *", type: "t")
+    var expected = ScheduleSettings(
+      name: "n", file: folder.spool + "/schedules/n.toml", cron: Self.cron("* * * * *"), type: "t")
     let plain = expected
     row.effect(&expected)
     folder.write("schedules/n.toml", Self.schedule(row, row.good))

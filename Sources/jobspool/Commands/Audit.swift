@@ -134,7 +134,8 @@ struct Audit: ParsableCommand {
         if let text = text(key) { words.append("\(key): \(text)") }
       }
       // Painted before: only what comes from the log is made plain.
-      Console.line(words.enumerated().map { $0.offset == 1 ? $0.element : Console.plain($0.element) }.joined(separator: " "))
+      Console.line(
+        words.enumerated().map { $0.offset == 1 ? $0.element : Console.plain($0.element) }.joined(separator: " "))
     }
   }
 }

@@ -7,7 +7,7 @@ internal import SpoolStore
 
 struct Handlers: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "List the handlers, or try one on a job.", subcommands: [HandlerList.self],
+    abstract: "List the handlers, or try one on a job.", subcommands: [HandlerList.self, RunOnce.self],
     defaultSubcommand: HandlerList.self)
 }
 

@@ -14,11 +14,16 @@ struct Init: ParsableCommand {
         jobspool init spool && jobspoold --spool spool
       """)
 
-  @Argument(help: "The folder.")
-  var dir: String
+  @Argument(help: ArgumentHelp("The folder.", valueName: "dir"))
+  var folder: String?
 
-  @Flag(help: "Answer in JSON.")
-  var json = false
+  @OptionGroup var options: SpoolOptions
+
+  func validate() throws {
+    guard (folder == nil) != (options.spool == nil) else { throw ValidationError("say where: jobspool init DIR") }
+  }
+
+  private var dir: String { folder ?? options.path }
 
   func run() throws {
     let isNew = access("\(dir)/new", F_OK) != 0
@@ -26,7 +31,7 @@ struct Init: ParsableCommand {
     try add("jobspool.toml", Init.settings)
     if isNew { try add("handlers/echo.toml", Init.echo) }
     let spool = try Spool(dir)
-    if json {
+    if options.json {
       return Console.json { writer in
         writer.beginObject()
         writer.key("spool")

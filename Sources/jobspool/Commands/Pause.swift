@@ -93,6 +93,7 @@ private struct Switch {
       }
       usleep(10_000)
     }
-    throw Failure("the daemon has not taken notice within \(DurationText.format(Operations.patience)); see its log", exit: 75)
+    throw Failure(
+      "the daemon has not taken notice within \(DurationText.format(Operations.patience)); see its log", exit: 75)
   }
 }

@@ -72,7 +72,8 @@ struct Show: ParsableCommand {
         writer.endObject()
       }
     }
-    Console.line("\(file.id) is in \(file.state.rawValue) and does not read as a job: \(Console.plain(problem.description))")
+    Console.line(
+      "\(file.id) is in \(file.state.rawValue) and does not read as a job: \(Console.plain(problem.description))")
   }
 }
 
@@ -106,7 +107,8 @@ private struct View {
     add("type", row.type)
     let (state, colour) = StateText.of(row)
     add("state", state, colour)
-    let submitter = row.submittedBy.map { " by \($0.subject.map { "\($0) through " } ?? "")\($0.user) (uid \($0.uid))" } ?? ""
+    let submitter =
+      row.submittedBy.map { " by \($0.subject.map { "\($0) through " } ?? "")\($0.user) (uid \($0.uid))" } ?? ""
     add("submitted", time(row.submittedAt).map { $0 + submitter })
     if row.state == .new { add("due", time(row.due)) }
     if row.state == .cur { add("started", time(row.startedAt)) }
@@ -115,7 +117,9 @@ private struct View {
     if row.priority != 5 { add("priority", "\(row.priority)") }
     add("batch", row.batch)
     add("parent", row.parent)
-    let after = row.after.map { if case .batch(let name) = $0 { "batch:\(name)" } else if case .job(let id) = $0 { id } else { "" } }
+    let after = row.after.map {
+      if case .batch(let name) = $0 { "batch:\(name)" } else if case .job(let id) = $0 { id } else { "" }
+    }
     if !after.isEmpty { add("after", after.joined(separator: " ")) }
     if !row.tags.isEmpty { add("tags", row.tags.joined(separator: ", ")) }
     if let progress = record.progress { add("progress", describe(progress)) }
@@ -133,7 +137,8 @@ private struct View {
   }
 
   private func describe(_ progress: JobRecord.Progress) -> String {
-    [progress.percent.map { "\(Int($0)) %" }, progress.stage, progress.message].compactMap { $0 }.joined(separator: ", ")
+    [progress.percent.map { "\(Int($0)) %" }, progress.stage, progress.message].compactMap { $0 }.joined(
+      separator: ", ")
   }
 
   private var attempts: String {

@@ -83,7 +83,8 @@ struct Stats: ParsableCommand {
     func spread(_ spread: Statistics.Spread) -> [String] {
       [spread.mean, spread.percentile(0.5), spread.percentile(0.95)].map { $0.map(Age.text) ?? "-" }
     }
-    let success = type.success.map { "\(Int(($0 * 1000).rounded(.down)) / 10).\(Int(($0 * 1000).rounded(.down)) % 10)%" } ?? "-"
+    let success =
+      type.success.map { "\(Int(($0 * 1000).rounded(.down)) / 10).\(Int(($0 * 1000).rounded(.down)) % 10)%" } ?? "-"
     return [name, "\(type.done)", "\(type.failed)", "\(type.retried)", "\(type.otherwise)", success] + spread(type.run)
       + spread(type.wait)
   }

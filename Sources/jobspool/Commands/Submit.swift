@@ -72,7 +72,9 @@ struct Submit: ParsableCommand {
   @Option(help: "Raise the notices of this kind for it: done, dead, retried …; may be repeated.")
   var notify: [String] = []
 
-  @Option(help: ArgumentHelp("Submit every line of a file, or of - , in one commit: each a job as JSON.", valueName: "file|-"))
+  @Option(
+    help: ArgumentHelp("Submit every line of a file, or of - , in one commit: each a job as JSON.", valueName: "file|-")
+  )
   var bulk: String?
 
   @Flag(help: "Wait for the end and print the result; 0 done, 1 dead.")
@@ -215,7 +217,8 @@ struct Submit: ParsableCommand {
     do throws(JSONReader.Problem) { try JSONReader.check(bytes) } catch {
       let place = bytes.withUnsafeBufferPointer { TextPlace(offset: error.offset, in: $0) }
       let hint = payload.first == "@" || payload == "-" ? "" : " (text needs quotes of its own: '\"text\"')"
-      throw Failure("the payload is no JSON: line \(place.line), column \(place.column): \(error.message)\(hint)", exit: 65)
+      throw Failure(
+        "the payload is no JSON: line \(place.line), column \(place.column): \(error.message)\(hint)", exit: 65)
     }
     return bytes.trimmed
   }
@@ -246,7 +249,8 @@ struct Submit: ParsableCommand {
   private func checked(_ bytes: [UInt8], _ configuration: Configuration) throws(JobProblem) -> Job {
     guard bytes.count <= configuration.settings.maxJobBytes else {
       throw JobProblem(
-        .tooLarge, "the job has \(bytes.count) bytes; max_job_bytes allows \(configuration.settings.maxJobBytes). "
+        .tooLarge,
+        "the job has \(bytes.count) bytes; max_job_bytes allows \(configuration.settings.maxJobBytes). "
           + "Large data belongs in a file of its own, with its path in the payload")
     }
     let job = try JobScanner.scan(bytes)
@@ -345,7 +349,9 @@ extension [UInt8] {
   /// Without JSON's white space at both ends.
   var trimmed: [UInt8] {
     let isSpace: (UInt8) -> Bool = { $0 == 0x20 || $0 == 0x0A || $0 == 0x0D || $0 == 0x09 }
-    guard let start = firstIndex(where: { !isSpace($0) }), let end = lastIndex(where: { !isSpace($0) }) else { return [] }
+    guard let start = firstIndex(where: { !isSpace($0) }), let end = lastIndex(where: { !isSpace($0) }) else {
+      return []
+    }
     return Array(self[start...end])
   }
 }
