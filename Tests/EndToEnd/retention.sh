@@ -91,6 +91,14 @@ cat "$spool"/log/rollup-n1-*.json | cmp - "$SCRATCH/rollups" || failures=$((fail
 
 # Numbers outlive the log: audit files older than retain.log go, oldest first, and what is left verifies.
 report=$(jobspool report --since 7d --format json)
+number() { printf %s "$report" | "$PWD/spool/handlers/bin/json" get "$1"; }
+for line in /total/submitted=20009 /types/work/done=20000 /types/work/retried=200 /types/work/success=1 \
+  /types/work/sla/kept=19600 /types/work/sla/missed=400 /types/work/sla/share=0.98 /types/work/run_ms/max=200 \
+  /types/work/wait_ms/count=20200 /types/bad/failed=1 /types/bad/success=0; do
+  check "report ${line%=*}" "$(number "${line%=*}")" "${line#*=}"
+done
+check "top error" "$(jobspool report --weekly | grep -c '200 *work *exit_75 *connection N refused')" 1
+check "shape" "$(jobspool shape done | awk '/^few/ {print $2, $3}')" "3 3"
 lifetime=$(jobspool stats --json | "$PWD/spool/handlers/bin/json" get /lifetime/submitted)
 check "lifetime" "$lifetime" 20009
 printf '[retain]\nlog = "3d"\ndone = "2d"\n' | sed '1i rescan = "1s"\nnode = "n1"' > "$spool/jobspool.toml"
@@ -100,5 +108,12 @@ check "verify without them" "$(jobspool audit verify | grep -c 'retention remove
 check "lifetime without the log" "$(jobspool stats --json | "$PWD/spool/handlers/bin/json" get /lifetime/submitted)" 20009
 check "report without the log" "$(jobspool report --since 7d --format json | "$PWD/spool/handlers/bin/json" get /total/done)" \
   "$(printf %s "$report" | "$PWD/spool/handlers/bin/json" get /total/done)"
+# What handlers say reaches the page as text.
+printf 'command = ["/bin/sh", "-c", "echo \\"$E\\" >&3; exit 64"]\n[env]\nE = %s\n' \
+  "'{\"error\":{\"code\":\"x\",\"message\":\"<script>alert(1)</script>\"}}'" > "$spool/handlers/html.toml"
+eventually "the new handler loads" sh -c 'jobspool submit html --id html-1 2>/dev/null && jobspool wait html-1; [ $? -eq 1 ]'
+jobspool report --format html > "$SCRATCH/page.html"
+check "escaped" "$(grep -c '&lt;script&gt;alert(N)&lt;/script&gt;' "$SCRATCH/page.html")" 1
+check "no script" "$(grep -ci '<script\|src=\|href=' "$SCRATCH/page.html")" 0
 stop
 exit "$failures"
