@@ -85,7 +85,8 @@ extension Engine {
     }
     let number = record.attempt + 1
     do throws(SpoolError) {
-      try transitions.noteClaim(claim, type: job.type, attempt: number, rateKey: pick.keys.rate, at: now)
+      try transitions.noteClaim(
+        claim, type: job.type, attempt: number, waited: now - pick.readySince, rateKey: pick.keys.rate, at: now)
     } catch {
       try putBack(claim)
       throw error

@@ -112,7 +112,10 @@ extension Engine {
       record.finishedAt = now
       transition = outcome == .cancelled ? .cancel : .bury
     }
-    settling.add(Settlement(claim, transition, record))
+    let settlement = Settlement(claim, transition, record)
+    // Who cancels a job breaks no promise of its handler.
+    if transition != .cancel { settlement.sla = attempt.handler.sla }
+    settling.add(settlement)
   }
 
   /// Hands an attempt back: we interrupted it, or never started it.

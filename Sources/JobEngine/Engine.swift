@@ -68,6 +68,7 @@ package final class Engine {
   var young: Set<String> = []
 
   var status = StatusFile()
+  var housekeeping = Housekeeping()
   var pausedTypes: Set<String> = []
   var isPaused = false
   var isLowOnDisk = false
@@ -161,6 +162,7 @@ package final class Engine {
     loop.beforeWait = { [unowned self] in turn() }
     scan()
     scheduleRescan()
+    keepHouse()
   }
 
   /// Writes `daemon_started`; tells whether the daemon before us stopped in order, and in which boot it began.
@@ -242,6 +244,7 @@ package final class Engine {
       probeBroken()
       buryForsaken()
       sweep()
+      keepHouse()
       scheduleRescan()
     }
   }

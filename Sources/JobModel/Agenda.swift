@@ -59,6 +59,8 @@ package struct Agenda {
     package var keys: Keys
     /// When it came into `new/`.
     package var firstSeen: WallTime
+    /// Since when it could run, had no limit held it back.
+    package var readySince: WallTime
   }
 
   /// One waiting job as the agenda sees it.
@@ -286,7 +288,7 @@ package struct Agenda {
     }
     guard let best else { return nil }
     let id = names.name(best.slot)
-    let firstSeen = slots[best.slot].firstSeen
+    let slot = slots[best.slot]
     let keys = self.keys[UInt32(best.slot)] ?? .none
     popReady(best.number)
     forget(best.slot)
@@ -298,7 +300,9 @@ package struct Agenda {
     running += 1
     if let value = keys.serial { busy.insert(SerialKey(type: best.number, value: value)) }
     if let key = keys.rate { rates[best.number]?.count(key, at: now) }
-    return Pick(id: id, type: best.number, keys: keys, firstSeen: WallTime(microseconds: firstSeen))
+    return Pick(
+      id: id, type: best.number, keys: keys, firstSeen: WallTime(microseconds: slot.firstSeen),
+      readySince: WallTime(microseconds: slot.line))
   }
 
   private func mayStart(_ number: Int, now: WallTime) -> Bool {

@@ -7,14 +7,12 @@ enum Coming {
   private static let table: [(file: ConfigKeys, key: String, value: String?)] = [
     (.daemon, "web", nil),
     (.daemon, "pools", nil),
-    (.daemon, "retain", nil),
     (.daemon, "notify", nil),
     (.handler, "serial_by", nil),
     (.handler, "pool", nil),
     (.handler, "rate", nil),
     (.handler, "schema", nil),
     (.handler, "encrypt", nil),
-    (.handler, "retain", nil),
     (.handler, "allow", nil),
     (.handler, "sla", nil),
   ]

@@ -156,8 +156,11 @@ package final class Transitions {
   }
 
   /// The line that makes the coming run count. With it the file can be cut back to what it was, should a power cut tear it.
+  ///
+  /// - Parameter waited: since it could have run; for statistics.
   package func noteClaim(
-    _ claim: borrowing Claim, type: String, attempt: Int, rateKey: UInt64? = nil, at time: WallTime
+    _ claim: borrowing Claim, type: String, attempt: Int, waited: Duration? = nil, rateKey: UInt64? = nil,
+    at time: WallTime
   ) throws(SpoolError) {
     let job: Job? = if case .success(let job) = claim.content { job } else { nil }
     let size = claim.size
@@ -167,6 +170,10 @@ package final class Transitions {
     ) { writer in
       writer.key("bytes")
       writer.int(size)
+      if let waited {
+        writer.key("wait_us")
+        writer.int(max(waited.inMicroseconds, 0))
+      }
       if let job { Transitions.writeShape(of: job, to: &writer) }
       if let twinOf {
         writer.key("twin_of")
@@ -231,6 +238,7 @@ package final class Transitions {
       attempt: record.attempt == 0 ? nil : record.attempt, by: by
     ) { writer in
       fields(&writer)
+      Transitions.writeMeasures(of: settlement, to: &writer)
       if let twinOf = settlement.claim.twinOf {
         writer.key("twin_of")
         writer.string(twinOf)
@@ -250,6 +258,24 @@ package final class Transitions {
       }
     }
     settlement.isNoted = true
+  }
+
+  /// What statistics need of an end, before the record, which may be large or only a hash.
+  private static func writeMeasures(of settlement: Settlement, to writer: inout JSONWriter) {
+    switch settlement.transition {
+    case .finish, .retry, .bury, .cancel: break
+    default: return
+    }
+    // A job cancelled while it waits for its next attempt has an attempt, but not one that ended just now; and of one that
+    // crashed nobody knows when it ended.
+    let record = settlement.record
+    if let run = record.attempts.last, run.endedAt >= record.updatedAt, run.outcome != .crashed {
+      writer.key("run_us")
+      writer.int(max((run.endedAt - run.startedAt).inMicroseconds, 0))
+    }
+    guard let sla = settlement.sla, let finished = record.finishedAt else { return }
+    writer.key("sla")
+    writer.string(settlement.transition == .finish && finished - record.submittedAt <= sla ? "kept" : "missed")
   }
 
   /// Step three, after the line is durable: the rename. Returns false when the place is taken (a twin in `new/`), which
@@ -408,18 +434,41 @@ package final class Transitions {
       writer.string(reason)
     }
     try audit.flush()
+    try removeWhole(id, from: from)
+  }
+
+  /// The same for many, with one write for all their lines.
+  package func purge(_ jobs: [ExpiredJob], at time: WallTime) throws(SpoolError) {
+    for job in jobs {
+      try audit.append(.purged, at: time, job: job.id, type: job.type, from: job.state) { writer in
+        writer.key("reason")
+        writer.string(job.reason)
+      }
+    }
+    try audit.flush()
+    for job in jobs { try removeWhole(job.id, from: job.state) }
+  }
+
+  private func removeWhole(_ id: String, from: JobState) throws(SpoolError) {
     try remove(id, from: from)
-    do throws(Errno) {
-      if from == .dead {
-        do throws(Errno) { try syscalls.unlink(spool.descriptor(JobState.dead), "\(id).bad") } catch {
-          if error != .noEntry { throw error }
+    if from == .dead {
+      do throws(Errno) { try syscalls.unlink(spool.descriptor(JobState.dead), "\(id).bad") } catch {
+        guard error == .noEntry else {
+          throw SpoolError(doing: "removing the refused file", path: "\(spool.path)/dead/\(id).bad", error)
         }
       }
-      do throws(Errno) { try syscalls.unlink(spool.descriptor(Spool.Folder.log), "jobs/\(id).log") } catch {
-        if error != .noEntry { throw error }
-      }
+    }
+    _ = try removeLog(of: id)
+  }
+
+  /// Removes what a job's handler said; false when there is nothing.
+  package func removeLog(of id: String) throws(SpoolError) -> Bool {
+    do throws(Errno) {
+      try syscalls.unlink(spool.descriptor(Spool.Folder.log), "jobs/\(id).log")
+      return true
     } catch {
-      throw SpoolError(doing: "removing what belongs to the job", path: spool.path(of: id, in: from), error)
+      guard error != .noEntry else { return false }
+      throw SpoolError(doing: "removing the job's log", path: spool.logPath(of: id), error)
     }
   }
 

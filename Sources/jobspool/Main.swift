@@ -56,7 +56,11 @@ struct Jobspool: ParsableCommand {
     version: "jobspool \(jobspoolVersion)",
     groupedSubcommands: [
       CommandGroup(name: "Submit and follow", subcommands: [Submit.self, Wait.self, Show.self, Log.self, Why.self]),
-      CommandGroup(name: "Look around", subcommands: [List.self, Stats.self, Handlers.self, Schedules.self]),
+      CommandGroup(
+        name: "Look around",
+        subcommands: [
+          List.self, Stats.self, ReportCommand.self, ShapeCommand.self, Handlers.self, Schedules.self,
+        ]),
       CommandGroup(
         name: "Operate",
         subcommands: [
