@@ -86,7 +86,7 @@ extension Engine {
     finishBatches()
   }
 
-  private func look(at id: String, now: WallTime) throws(SpoolError) {
+  func look(at id: String, now: WallTime) throws(SpoolError) {
     switch try spool.peek(id, limit: settings.daemon.maxJobBytes, now: now) {
     case .gone:
       forget(id)

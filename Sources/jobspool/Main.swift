@@ -60,7 +60,7 @@ struct Jobspool: ParsableCommand {
       CommandGroup(
         name: "Operate",
         subcommands: [
-          Requeue.self, Cancel.self, Hold.self, Release.self, Remove.self, Pause.self, Resume.self,
+          Requeue.self, Cancel.self, Hold.self, Release.self, Edit.self, Remove.self, Pause.self, Resume.self,
         ]),
       CommandGroup(name: "Administer", subcommands: [Init.self, Config.self, FsckCommand.self, Audit.self]),
     ])
