@@ -73,6 +73,7 @@ package final class Engine {
   var isLowOnDisk = false
   var spaceChecked = Duration.zero
   var drain = Drain.no
+  var notices = NoticeDesk()
   /// Who asked for the end of a job, for its audit line.
   var operators: [String: String] = [:]
   var requests: [ControlRequest] = []
@@ -129,6 +130,7 @@ package final class Engine {
     let previous = try noteStart(now)
     configureAgenda()
     raiseBrokenSchedules()
+    let left = try Scan.ids(in: .cur, of: spool)
     let recovery = Recovery(
       transitions: transitions, maxJobBytes: settings.daemon.maxJobBytes, now: now,
       policy: { [settings] in settings.handlers[$0]?.retry }, random: effects.random)
@@ -150,6 +152,7 @@ package final class Engine {
         writer.int(report.repaired)
       }
     }
+    retell(left)
     if !previous.wasClean { carefulUntil = EventLoop.now + .seconds(Limits.carefulSeconds) }
     let waiting = Set(try Scan.ids(in: .new, of: spool))
     announced = try AuditReader.known(waiting, in: spool)
@@ -206,6 +209,8 @@ package final class Engine {
     flush()
     startClaimed()
     commit()
+    noteLate()
+    sendNotices()
     publishStatus()
     finishDrain()
     scheduleTimer()
@@ -228,7 +233,7 @@ package final class Engine {
   private func scheduleTimer() {
     if let timer { loop.cancel(timer) }
     timer = nil
-    guard drain == .no, let due = agenda.nextDue() else { return }
+    guard drain == .no, let due = [agenda.nextDue(), notices.deadlines.next()].compactMap(\.self).min() else { return }
     // Wall time may jump; a look at least once a minute finds out. Rounded up, so as not to wake just before.
     let wait = max(.milliseconds(1), min(due - effects.now() + .milliseconds(1), .seconds(60)))
     timer = loop.after(wait) {}
@@ -241,6 +246,7 @@ package final class Engine {
       probeBroken()
       buryForsaken()
       sweep()
+      accounts.forgetMemberships()
       scheduleRescan()
     }
   }
@@ -324,6 +330,7 @@ package final class Engine {
     } catch {
       logger.error("\(error)")
     }
+    raiseNotice(ofAlert: code, message)
   }
 
   /// The same for the composition root.
@@ -380,6 +387,8 @@ package final class Engine {
     for name in new.brokenSchedules.keys { new.schedules[name] = settings.schedules[name] }
     settings = new
     agenda.maxJobs = new.daemon.maxJobs
+    forgiveReceivers()
+    accounts.forgetMemberships()
     configureAgenda()
     configureSchedules(effects.now())
     raiseBrokenSchedules()
@@ -422,7 +431,8 @@ package final class Engine {
     agenda.setPools(settings.daemon.pools)
     for (type, handler) in settings.handlers {
       let rate = handler.rate.flatMap { $0.over == .wait ? $0.rate : nil }
-      agenda.configure(type, concurrency: handler.concurrency, pool: handler.pool, rate: rate)
+      agenda.configure(
+        type, concurrency: handler.concurrency, pool: handler.pool, rate: rate, isBeside: type == Notice.type)
       calm("handler:\(type)")
     }
     for (type, reason) in settings.broken {

@@ -54,6 +54,7 @@ struct Jobspool: ParsableCommand {
       71 system error, 73 the id exists, 75 try later, 77 denied, 78 configuration.
       """,
     version: "jobspool \(jobspoolVersion)",
+    subcommands: [NotifyRun.self],
     groupedSubcommands: [
       CommandGroup(name: "Submit and follow", subcommands: [Submit.self, Wait.self, Show.self, Log.self, Why.self]),
       CommandGroup(name: "Look around", subcommands: [List.self, Stats.self, Handlers.self, Schedules.self]),
