@@ -20,6 +20,7 @@ struct HouseRulesTests {
     "Sources/SpoolStore/Spool.swift": "a probe in tmp/ for RENAME_NOREPLACE",
     "Sources/SpoolStore/Control.swift": "requests in ctl/",
     "Sources/JobEngine/Engine+Control.swift": "requests in ctl/",
+    "Sources/jobspool/Commands/Edit.swift": "the draft of an edit, in a folder for temporary files",
     "Sources/JobEngine/StatusFile.swift": "status.json",
     "Sources/JobEngine/Engine+Drain.swift": "status.json",
   ]
