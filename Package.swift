@@ -70,7 +70,12 @@ let package = Package(
     .testTarget(name: "JobModelTests", dependencies: ["JobModel", "SpoolTestSupport"], swiftSettings: strict),
     .testTarget(
       name: "SpoolConfigTests", dependencies: ["SpoolConfig", "JobModel", "SpoolTestSupport"], swiftSettings: strict),
-    .testTarget(name: "JobEngineTests", dependencies: ["JobEngine"], swiftSettings: strict),
+    .testTarget(
+      name: "JobEngineTests",
+      dependencies: [
+        "JobEngine", "JobModel", "SpoolStore", "SpoolTestSupport", .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: strict),
     .testTarget(
       name: "JobHandlersTests", dependencies: ["JobHandlers", "JobEngine", "JobModel", "CSpoolShims"],
       swiftSettings: strict),

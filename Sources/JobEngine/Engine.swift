@@ -136,6 +136,7 @@ package final class Engine {
       policy: { [settings] in settings.handlers[$0]?.retry }, random: effects.random)
     var report = try recovery.run()
     if !previous.wasClean, previous.boot != Effects.bootID { report.repaired += try recovery.completeTornEnds() }
+    for problem in report.problems { raise("recovery", problem) }
     if !report.isEmpty {
       logger.notice(
         "recovered \(report.crashed) interrupted, \(report.completed) finished, \(report.returned) unstarted jobs")

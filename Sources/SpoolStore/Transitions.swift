@@ -264,7 +264,9 @@ package final class Transitions {
     case .discardTwin:
       try remove(id, from: .cur)
       return true
-    case .retry, .release, .unclaim:
+    case .unclaim:
+      return try move(id, .cur, .new)
+    case .retry, .release:
       try clearDead(id)
       return try move(id, .cur, .new)
     default:
@@ -499,6 +501,11 @@ package final class Transitions {
       try syscalls.rename(
         spool.descriptor(JobState.cur), name, to: spool.descriptor(to), name, replacing: replacing)
     } catch {
+      if error == .exists {
+        throw SpoolError(
+          .exists, "\(id) has ended, but somebody put another file in its place; move that away and restart the daemon",
+          path: spool.path(of: id, in: to))
+      }
       throw SpoolError(doing: "moving the job to \(to.rawValue)", path: spool.path(of: id, in: .cur), error)
     }
   }
