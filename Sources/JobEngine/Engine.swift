@@ -74,6 +74,7 @@ package final class Engine {
   var isLowOnDisk = false
   var spaceChecked = Duration.zero
   var drain = Drain.no
+  var notices = NoticeDesk()
   /// Who asked for the end of a job, for its audit line.
   var operators: [String: String] = [:]
   var requests: [ControlRequest] = []
@@ -130,6 +131,7 @@ package final class Engine {
     let previous = try noteStart(now)
     configureAgenda()
     raiseBrokenSchedules()
+    let left = try Scan.ids(in: .cur, of: spool)
     let recovery = Recovery(
       transitions: transitions, maxJobBytes: settings.daemon.maxJobBytes, now: now,
       policy: { [settings] in settings.handlers[$0]?.retry }, random: effects.random)
@@ -152,6 +154,7 @@ package final class Engine {
         writer.int(report.repaired)
       }
     }
+    retell(left)
     if !previous.wasClean { carefulUntil = EventLoop.now + .seconds(Limits.carefulSeconds) }
     let waiting = Set(try Scan.ids(in: .new, of: spool))
     announced = try AuditReader.known(waiting, in: spool)
@@ -209,6 +212,8 @@ package final class Engine {
     flush()
     startClaimed()
     commit()
+    noteLate()
+    sendNotices()
     publishStatus()
     finishDrain()
     scheduleTimer()
@@ -231,7 +236,7 @@ package final class Engine {
   private func scheduleTimer() {
     if let timer { loop.cancel(timer) }
     timer = nil
-    guard drain == .no, let due = agenda.nextDue() else { return }
+    guard drain == .no, let due = [agenda.nextDue(), notices.deadlines.next()].compactMap(\.self).min() else { return }
     // Wall time may jump; a look at least once a minute finds out. Rounded up, so as not to wake just before.
     let wait = max(.milliseconds(1), min(due - effects.now() + .milliseconds(1), .seconds(60)))
     timer = loop.after(wait) {}
@@ -245,6 +250,7 @@ package final class Engine {
       buryForsaken()
       sweep()
       keepHouse()
+      accounts.forgetMemberships()
       scheduleRescan()
     }
   }
@@ -328,6 +334,7 @@ package final class Engine {
     } catch {
       logger.error("\(error)")
     }
+    raiseNotice(ofAlert: code, message)
   }
 
   /// The same for the composition root.
@@ -384,6 +391,8 @@ package final class Engine {
     for name in new.brokenSchedules.keys { new.schedules[name] = settings.schedules[name] }
     settings = new
     agenda.maxJobs = new.daemon.maxJobs
+    forgiveReceivers()
+    accounts.forgetMemberships()
     configureAgenda()
     configureSchedules(effects.now())
     raiseBrokenSchedules()
@@ -426,7 +435,8 @@ package final class Engine {
     agenda.setPools(settings.daemon.pools)
     for (type, handler) in settings.handlers {
       let rate = handler.rate.flatMap { $0.over == .wait ? $0.rate : nil }
-      agenda.configure(type, concurrency: handler.concurrency, pool: handler.pool, rate: rate)
+      agenda.configure(
+        type, concurrency: handler.concurrency, pool: handler.pool, rate: rate, isBeside: type == Notice.type)
       calm("handler:\(type)")
     }
     for (type, reason) in settings.broken {

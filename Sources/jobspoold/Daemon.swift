@@ -43,7 +43,7 @@ final class Daemon {
       if ended > 0 { logger.notice("ended \(ended) handlers that an earlier daemon left running") }
       let effects = Effects.real(logger: logger)
       let audit = try AuditLog(spool, node: node, now: effects.now())
-      let settings = EngineSettings(configuration)
+      let settings = Daemon.settings(configuration, spool, config)
       arrivals = Arrivals(spool, configuration, loop: loop, logger: logger)
       runner = try HandlerRunner(
         loop: loop, ownsProcess: true, otherChildren: { [arrivals] in arrivals.pids },
@@ -68,7 +68,7 @@ final class Daemon {
           let configuration = Configuration.load(spool: spool.path, config: configPath)
           try Daemon.check(configuration)
           runner.keepWorkers(of: configuration.handlers)
-          return EngineSettings(configuration)
+          return Daemon.settings(configuration, spool, configPath)
         },
         stopped: { [loop, runner] in runner.close { loop.stop() } })
       arrivals.start(engine)
@@ -101,6 +101,12 @@ final class Daemon {
     guard errors.isEmpty else {
       throw Failure(exit: 78, message: errors.map(\.description).joined(separator: "\njobspoold: "))
     }
+  }
+
+  private static func settings(_ configuration: Configuration, _ spool: Spool, _ config: String?) -> EngineSettings {
+    var settings = EngineSettings(configuration)
+    settings.handlers[Notice.type] = NoticeHandler.settings(configuration, spool: spool.path, config: config)
+    return settings
   }
 
   private static var hostName: String {
