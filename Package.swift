@@ -78,10 +78,12 @@ let package = Package(
       name: "SpoolStoreTests", dependencies: ["SpoolStore", "JobModel", "CSpoolShims", "SpoolTestSupport"],
       swiftSettings: strict),
     .testTarget(
-      name: "SpoolHistoryTests", dependencies: ["SpoolHistory", "SpoolStore", "SpoolConfig", "JobModel"],
+      name: "SpoolHistoryTests",
+      dependencies: ["SpoolHistory", "SpoolStore", "SpoolConfig", "JobModel", "SpoolTestSupport"],
       swiftSettings: strict),
     .testTarget(
-      name: "CommandTests", dependencies: ["jobspool", "jobspool-watch", "JobModel", "SpoolStore", "CSpoolShims"],
+      name: "CommandTests",
+      dependencies: ["jobspool", "jobspool-watch", "JobModel", "SpoolStore", "CSpoolShims", "SpoolTestSupport"],
       swiftSettings: strict),
     // The documents and the tree agree.
     .testTarget(name: "HouseRulesTests", dependencies: ["JobModel"], swiftSettings: strict),

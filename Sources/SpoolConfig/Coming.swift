@@ -14,7 +14,6 @@ enum Coming {
     (.handler, "pool", nil),
     (.handler, "rate", nil),
     (.handler, "schema", nil),
-    (.handler, "redact", nil),
     (.handler, "encrypt", nil),
     (.handler, "retain", nil),
     (.handler, "allow", nil),

@@ -82,7 +82,9 @@ package struct Recovery {
         guard let head = AuditLineHead(bytes) else { return true }
         if let id = head.job, newest[id] == nil {
           newest[id] = head.event
-          if head.event.settles, let line = try? JSONReader.parse(Array(bytes), rawKeys: ["record"]) {
+          if head.event.settles || head.event == .released,
+            let line = try? JSONReader.parse(Array(bytes), rawKeys: ["record"], slack: JSONReader.ownLevels)
+          {
             lines.append((id, line))
           }
         }
@@ -105,7 +107,13 @@ package struct Recovery {
       case .raw(let record)? = line["record"],
       let bytes = try transitions.spool.read(id, in: state, limit: recordLimit)
     else { return false }
-    if let job = try? JobScanner.scan(bytes, id: nil), job.recordBytes == record { return false }
+    if let job = try? JobScanner.scan(bytes, id: nil) {
+      if job.recordBytes == record { return false }
+      // In new/ it may have been replaced since: then the record is another file's.
+      if state == .new, let sha256 = Recovery.record(record)?.sha256, sha256 != Digest.sha256(job.original) {
+        return false
+      }
+    }
     return try transitions.restore(id, in: state, head: head, tail: Recovery.tail(line), record: record) == nil
   }
 
@@ -234,6 +242,7 @@ package struct Recovery {
       ?? JobRecord(id: id, state: .new, submittedAt: claim.firstSeen, updatedAt: now, node: transitions.node)
     record.startOverIfEnded()
     record.sha256 = record.sha256 ?? claim.sha256
+    record.submittedBy = record.submittedBy ?? submitter(trace)
     let crashes = record.attempts.suffix(record.attempt).count { $0.outcome == .crashed }
     var crashed = JobRecord.Attempt(n: attempt, startedAt: started, endedAt: max(now, started), outcome: .crashed)
     let error = JobError(code: "crashed", message: "the daemon or the machine went down while the handler ran")
@@ -291,11 +300,34 @@ package struct Recovery {
   private func giveBack(_ id: String, _ trace: AuditTrace?, _ report: inout Report) throws(SpoolError) {
     if try cutBack(id, trace) { report.repaired += 1 }
     report.returned += 1
+    if try releaseAdopted(id, trace) { return }
     if try transitions.putBack(id) { return }
     guard try transitions.spool.exists(id, in: .cur) else { return }
     // Somebody dropped the same id again while the daemon was down. The one in cur/ came first.
     try moveTwinAway(id, first: try transitions.droppedHash(id, in: .cur, limit: limit))
     _ = try transitions.putBack(id)
+  }
+
+  /// An adopted file belongs to the daemon now. Put back as it is, its next claim would take the daemon for its submitter,
+  /// who may do more than the one it was; so it goes back with a record that says who that was.
+  private func releaseAdopted(_ id: String, _ trace: AuditTrace?) throws(SpoolError) -> Bool {
+    guard let trace, let submitter = submitter(trace), submitter.uid != geteuid(), try transitions.isOursAlone(id),
+      let claim = try read(id)
+    else { return false }
+    guard case .success(let job) = claim.content, job.record == nil else { return false }
+    let since = trace.submitted?["submitted_at"]?.string.flatMap { WallTime(rfc3339: $0) }
+    var record = JobRecord(
+      id: id, state: .new, submittedAt: since ?? claim.firstSeen, updatedAt: now, node: transitions.node)
+    record.submittedBy = submitter
+    record.sha256 = claim.sha256
+    try settle([Settlement(claim, .release, record)])
+    return true
+  }
+
+  private func submitter(_ trace: AuditTrace) -> JobRecord.Submitter? {
+    guard let uid = trace.submitted?["uid"]?.int.flatMap({ UInt32(exactly: $0) }) else { return nil }
+    var accounts = Accounts()
+    return JobRecord.Submitter(uid: uid, user: accounts.name(of: uid))
   }
 
   /// A file that is ours and holds a record the log does not bear out ran after all, and the power cut that ended it took

@@ -299,9 +299,9 @@ package final class Transitions {
     }
   }
 
-  /// Cuts a file (in `cur/`, unless a power cut tore it later) back to what the producer wrote and puts `record` in again, or none: for recovery, when a crash
-  /// tore a record or left one whose end was never durable. `tail` is what stood behind the place of the record. Returns a
-  /// problem, and changes nothing, when the producer's own part is damaged.
+  /// Cuts a file (in `cur/`, unless a power cut tore it later) back to what the producer wrote and puts `record` in again,
+  /// or none: for recovery, when a crash tore a record or left one whose end was never durable. `tail` is what stood
+  /// behind the place of the record. Returns a problem, and changes nothing, when the producer's own part is damaged.
   func restore(
     _ id: String, in state: JobState = .cur, head: Int, tail: [UInt8], record: [UInt8]?
   ) throws(SpoolError) -> JobProblem? {

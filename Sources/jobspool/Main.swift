@@ -56,7 +56,7 @@ struct Jobspool: ParsableCommand {
     version: "jobspool \(jobspoolVersion)",
     groupedSubcommands: [
       CommandGroup(name: "Submit and follow", subcommands: [Submit.self, Wait.self, Show.self, Log.self, Why.self]),
-      CommandGroup(name: "Look around", subcommands: [List.self, Stats.self, Handlers.self]),
+      CommandGroup(name: "Look around", subcommands: [List.self, Stats.self, Handlers.self, Schedules.self]),
       CommandGroup(
         name: "Operate",
         subcommands: [

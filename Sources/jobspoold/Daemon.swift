@@ -71,6 +71,8 @@ final class Daemon {
       checkWeb()
       logger.notice(
         "jobspoold \(jobspoolVersion) runs on \(spool.path), started in \((EventLoop.now - started).inMilliseconds) ms")
+      // Parsing arguments and configuration touched most of the program once; running jobs needs a fraction of it.
+      loop.after(.seconds(1)) { _ = spool_release_text() }
       try loop.run()
       arrivals.stop()
       logger.notice("stopped")

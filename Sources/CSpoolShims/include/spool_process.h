@@ -76,4 +76,8 @@ int spool_signalfd_next(int fd);
 int spool_wall_timer(void);
 int spool_wall_timer_set(int fd, int64_t seconds, int64_t nanoseconds);
 
+/* Lets go of the pages of program text that only the start needed (MADV_DONTNEED on read-only, file-backed segments:
+   what is used again comes back from the page cache). Returns how many segments were let go. */
+int spool_release_text(void);
+
 #endif
