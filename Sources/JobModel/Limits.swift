@@ -26,6 +26,10 @@ package enum Limits {
   package static let clockSetBackSeconds = 3 * 3600
   /// How long claims are synced before their handlers start, after an unclean start.
   package static let carefulSeconds = 300
+  /// After the disk was full, this much must be free before it is asked again, however small `min_free` is.
+  package static let roomAfterFullDisk = 256 << 10
+  /// Odd names in `new/` of which each gets an alert of its own.
+  package static let namesReported = 20
   /// Bytes of a job's log kept per job.
   package static let jobLogBytes = 1 << 20
 }
