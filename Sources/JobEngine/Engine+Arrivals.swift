@@ -26,17 +26,30 @@ extension Engine {
 
   /// Files beginning with a dot are somebody's own business.
   private func reportOddName(_ name: String) {
-    guard !name.hasPrefix("."), reported.insert("new/\(name)").inserted else { return }
+    guard !name.hasPrefix(".") else { return }
     let shown = String(decoding: JSONValue.string(name).bytes, as: UTF8.self)
-    raise("odd_name:\(name)", "new/ holds \(shown), which is no ID.json; it is left alone")
+    reportOnce(name, "new/ holds \(shown), which is no ID.json; it is left alone")
+  }
+
+  /// Says once that a name is left alone. Whoever may write in `new/` may leave any number there, so only so many are
+  /// named.
+  private func reportOnce(_ name: String, _ message: String) {
+    guard !reported.contains(name) else { return }
+    guard reported.count < Limits.namesReported else {
+      return raise("odd_names", "new/ holds more than \(Limits.namesReported) names that are no jobs; they are left alone")
+    }
+    reported.insert(name)
+    raise("odd_name:\(name)", message)
   }
 
   /// Lists `new/`: what is not known yet is looked at, what is gone is forgotten.
   func scan() {
     guard drain == .no else { return }
     var present = Set<String>()
+    var odd = Set<String>()
     do throws(SpoolError) {
       try Scan.names(of: .new, in: spool) { name in
+        if reported.contains(name) { odd.insert(name) }
         guard let id = JobID.fromFileName(name) else { return reportOddName(name) }
         present.insert(id)
         if !agenda.contains(id) { incoming.append(id) }
@@ -45,6 +58,13 @@ extension Engine {
       return troubled(error)
     }
     for id in agenda.ids where !present.contains(id) { forget(id) }
+    for name in reported.subtracting(odd) {
+      // Seen for the first time just now, or gone.
+      guard (try? spool.syscalls.status(spool.descriptor(JobState.new), name)) == nil else { continue }
+      reported.remove(name)
+      calm("odd_name:\(name)")
+      calm("odd_names")
+    }
     turnSoon()
   }
 
@@ -93,8 +113,7 @@ extension Engine {
       forget(id)
     case .directory:
       forget(id)
-      guard reported.insert("new/\(id).json/").inserted else { return }
-      raise("odd_name:\(id)", "new/\(id).json is a directory; it is left alone")
+      reportOnce(JobID.fileName(id), "new/\(id).json is a directory; it is left alone")
     case .young:
       // Someone may be copying; the end of the copy is an event of its own, and this is for those that send none.
       guard young.insert(id).inserted else { return }

@@ -105,12 +105,17 @@ extension Engine {
       let status = try spool.syscalls.status(fd)
       uid = status.uid
       guard status.kind == .regular, status.size <= 16 << 20 else {
-        return refuse(name, accounts.name(of: uid), "no regular file of at most 16 MiB")
+        return discard(name, accounts.name(of: uid), "no regular file of at most 16 MiB")
       }
       bytes = try spool.syscalls.read(fd, count: status.size, offset: 0)
     } catch {
-      if error != .noEntry { refuse(name, "unknown", "cannot be read: \(error.message)") }
-      return
+      switch error {
+      case .noEntry: return
+      case Errno(ELOOP), .access, .permission, Errno(ENXIO):
+        return discard(name, "unknown", "cannot be read: \(error.message)")
+      default:
+        return troubled(SpoolError(doing: "reading the request", path: "\(spool.path)/ctl/\(name)", error))
+      }
     }
     let who = "\(accounts.name(of: uid)) (uid \(uid))"
     do throws(JSONReader.Problem) {
@@ -258,11 +263,20 @@ extension Engine {
   }
 
   private func owns(_ id: String, _ uid: UInt32) -> Bool {
-    if let attempt = running[id] { return attempt.record.submittedBy?.uid == uid }
+    if let attempt = running[id] ?? starting.first(where: { $0.id == id }) {
+      return attempt.record.submittedBy?.uid == uid
+    }
     guard let state = try? spool.state(of: id),
       let status = try? spool.syscalls.status(spool.descriptor(state), JobID.fileName(id))
     else { return false }
-    return status.uid == uid
+    if status.uid == uid { return true }
+    // Once it was claimed the file may be a copy, and ours; then the record tells whose job it is, if the log bears it out.
+    guard status.uid == geteuid(), status.kind == .regular,
+      let bytes = try? spool.read(id, in: state, limit: 64 << 20), let job = try? JobScanner.scan(bytes),
+      let text = job.recordBytes
+    else { return false }
+    if proven[id] == nil { prove([id]) }
+    return proven[id] == Digest.sha256(text) && job.record?.submittedBy?.uid == uid
   }
 
   // MARK: Answers
@@ -284,6 +298,12 @@ extension Engine {
     } catch {
       troubled(error)
     }
+  }
+
+  /// Refuses what is no request and takes it away, or it would be refused again with every look.
+  private func discard(_ name: String, _ who: String, _ why: String) {
+    refuse(name, who, why)
+    removeControl(name)
   }
 
   private func answer(_ name: String, refusal: SpoolError, code: String) {

@@ -312,7 +312,8 @@ package final class Engine {
 
   /// The disk refused something. What was to be done stays in its place; we look again in a second.
   func troubled(_ error: SpoolError) {
-    raise(error.code.name, error.description)
+    // A full disk refuses one thing after another; it is said once, since every saying is a line that waits for room.
+    if error.code != .noSpace || status.alerts[error.code.name] == nil { raise(error.code.name, error.description) }
     isLowOnDisk = isLowOnDisk || error.code == .noSpace
     guard !retryIsScheduled else { return }
     retryIsScheduled = true
@@ -361,9 +362,13 @@ package final class Engine {
   func checkSpace() {
     do throws(SpoolError) {
       let space = try FreeSpace(spool)
-      let isLow = space.isBelow(settings.daemon.minFree)
+      let isBelow = space.isBelow(settings.daemon.minFree)
+      // With a min_free of next to nothing a disk that has just refused us needs room for some lines at least.
+      let isLow = isBelow || (isLowOnDisk && space.bytes < Limits.roomAfterFullDisk)
       if isLow {
-        raise("disk", "less than min_free is left on the disk of \(spool.path): nothing is claimed until there is more")
+        if isBelow {
+          raise("disk", "less than min_free is left on the disk of \(spool.path): nothing is claimed until there is more")
+        }
         loop.after(.seconds(1)) {}
       } else if isLowOnDisk {
         calm("disk")
