@@ -67,6 +67,7 @@ extension Engine {
     record.spent = true
     record.runAt = nil
     if reason == .stalled { noteStalled(attempt, now) }
+    noticeEnded(attempt, end)
     settle(attempt, verdict, record, now: now)
   }
 
@@ -159,6 +160,7 @@ extension Engine {
 
   /// Step four: what is durable becomes visible.
   func publish(_ settlements: [Settlement]) {
+    raiseNotices(for: settlements)
     for settlement in settlements {
       do throws(SpoolError) {
         guard try transitions.publish(settlement) else {
@@ -195,6 +197,7 @@ extension Engine {
     case .discardTwin, .refuseTwin:
       break
     default:
+      notices.deadlines.remove(id)
       flowRested(id, batch: settlement.job?.batch, isDone: settlement.record.outcome == .done)
       turnSoon()
     }

@@ -74,6 +74,7 @@ package final class Engine {
   var isLowOnDisk = false
   var spaceChecked = Duration.zero
   var drain = Drain.no
+  var notices = NoticeDesk()
   /// Who asked for the end of a job, for its audit line.
   var operators: [String: String] = [:]
   var requests: [ControlRequest] = []
@@ -130,6 +131,7 @@ package final class Engine {
     let previous = try noteStart(now)
     configureAgenda()
     raiseBrokenSchedules()
+    let left = try Scan.ids(in: .cur, of: spool)
     let recovery = Recovery(
       transitions: transitions, maxJobBytes: settings.daemon.maxJobBytes, now: now,
       policy: { [settings] in settings.handlers[$0]?.retry }, random: effects.random)
@@ -152,6 +154,7 @@ package final class Engine {
         writer.int(report.repaired)
       }
     }
+    retell(left)
     if !previous.wasClean { carefulUntil = EventLoop.now + .seconds(Limits.carefulSeconds) }
     let waiting = Set(try Scan.ids(in: .new, of: spool))
     announced = try AuditReader.known(waiting, in: spool)
@@ -209,6 +212,8 @@ package final class Engine {
     flush()
     startClaimed()
     commit()
+    noteLate()
+    sendNotices()
     publishStatus()
     finishDrain()
     scheduleTimer()
@@ -231,7 +236,7 @@ package final class Engine {
   private func scheduleTimer() {
     if let timer { loop.cancel(timer) }
     timer = nil
-    guard drain == .no, let due = agenda.nextDue() else { return }
+    guard drain == .no, let due = [agenda.nextDue(), notices.deadlines.next()].compactMap(\.self).min() else { return }
     // Wall time may jump; a look at least once a minute finds out. Rounded up, so as not to wake just before.
     let wait = max(.milliseconds(1), min(due - effects.now() + .milliseconds(1), .seconds(60)))
     timer = loop.after(wait) {}
@@ -245,6 +250,7 @@ package final class Engine {
       buryForsaken()
       sweep()
       keepHouse()
+      accounts.forgetMemberships()
       scheduleRescan()
     }
   }
@@ -306,7 +312,8 @@ package final class Engine {
 
   /// The disk refused something. What was to be done stays in its place; we look again in a second.
   func troubled(_ error: SpoolError) {
-    raise(error.code.name, error.description)
+    // A full disk refuses one thing after another; it is said once, since every saying is a line that waits for room.
+    if error.code != .noSpace || status.alerts[error.code.name] == nil { raise(error.code.name, error.description) }
     isLowOnDisk = isLowOnDisk || error.code == .noSpace
     guard !retryIsScheduled else { return }
     retryIsScheduled = true
@@ -328,6 +335,7 @@ package final class Engine {
     } catch {
       logger.error("\(error)")
     }
+    raiseNotice(ofAlert: code, message)
   }
 
   /// The same for the composition root.
@@ -354,9 +362,13 @@ package final class Engine {
   func checkSpace() {
     do throws(SpoolError) {
       let space = try FreeSpace(spool)
-      let isLow = space.isBelow(settings.daemon.minFree)
+      let isBelow = space.isBelow(settings.daemon.minFree)
+      // With a min_free of next to nothing a disk that has just refused us needs room for some lines at least.
+      let isLow = isBelow || (isLowOnDisk && space.bytes < Limits.roomAfterFullDisk)
       if isLow {
-        raise("disk", "less than min_free is left on the disk of \(spool.path): nothing is claimed until there is more")
+        if isBelow {
+          raise("disk", "less than min_free is left on the disk of \(spool.path): nothing is claimed until there is more")
+        }
         loop.after(.seconds(1)) {}
       } else if isLowOnDisk {
         calm("disk")
@@ -384,6 +396,8 @@ package final class Engine {
     for name in new.brokenSchedules.keys { new.schedules[name] = settings.schedules[name] }
     settings = new
     agenda.maxJobs = new.daemon.maxJobs
+    forgiveReceivers()
+    accounts.forgetMemberships()
     configureAgenda()
     configureSchedules(effects.now())
     raiseBrokenSchedules()
@@ -426,7 +440,8 @@ package final class Engine {
     agenda.setPools(settings.daemon.pools)
     for (type, handler) in settings.handlers {
       let rate = handler.rate.flatMap { $0.over == .wait ? $0.rate : nil }
-      agenda.configure(type, concurrency: handler.concurrency, pool: handler.pool, rate: rate)
+      agenda.configure(
+        type, concurrency: handler.concurrency, pool: handler.pool, rate: rate, isBeside: type == Notice.type)
       calm("handler:\(type)")
     }
     for (type, reason) in settings.broken {

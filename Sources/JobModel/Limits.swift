@@ -32,6 +32,10 @@ package enum Limits {
   package static let retentionPauseMilliseconds = 2
   /// How often retention looks at the files themselves, for what the audit log does not tell.
   package static let retentionWalkSeconds = 86_400
+  /// After the disk was full, this much must be free before it is asked again, however small `min_free` is.
+  package static let roomAfterFullDisk = 256 << 10
+  /// Odd names in `new/` of which each gets an alert of its own.
+  package static let namesReported = 20
   /// Bytes of a job's log kept per job.
   package static let jobLogBytes = 1 << 20
 }

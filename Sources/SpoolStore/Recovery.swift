@@ -47,6 +47,7 @@ package struct Recovery {
   package func run() throws(SpoolError) -> Report {
     var report = Report()
     var settlements: [Settlement] = []
+    report.repaired += try completeEdits()
     let ids = try Scan.ids(in: .cur, of: transitions.spool)
     let traces = try AuditReader.traces(of: Set(ids), in: transitions.spool)
     for id in ids.sorted() {

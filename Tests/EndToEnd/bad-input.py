@@ -179,15 +179,25 @@ with Spool(config='max_jobs = 4\nmax_job_bytes = "64K"\nrescan = "1s"') as spool
         with open(spool.at("new", name), "w") as file:
             file.write('{"type":"echo"}')
     good_job(spool, "odd-names")
-    until(lambda: {"odd_name:README", "odd_name:folder"} <= set(spool.alerts()), "alerts about odd names")
+    until(lambda: {"odd_name:README", "odd_name:folder.json"} <= set(spool.alerts()), "alerts about odd names")
     time.sleep(2.5)  # Two more scans: they must not say it again.
     for name in odd_names + ["folder.json"]:
         check(os.path.lexists(spool.at("new", name)), f"new/{name[:20]} is left alone")
     said = [e["code"] for e in spool.audit() if e["event"] == "alert" and e["code"].startswith("odd_name")]
     same(len(said), len(set(said)), "alerts about odd names, once each")
+    # Nor can thousands of them fill the log or status.json.
+    for number in range(3000):
+        open(spool.at("new", f"odd {number}"), "w").close()
+    spool.alerted("odd_names")
+    good_job(spool, "odd-thousands")
+    said = [e for e in spool.audit() if e["event"] == "alert" and e["code"].startswith("odd_name")]
+    check(len(said) <= 30, f"3000 odd names make {len(said)} alerts")
+    for number in range(3000):
+        os.unlink(spool.at("new", f"odd {number}"))
     for name in odd_names:
         os.unlink(spool.at("new", name))
     os.rmdir(spool.at("new", "folder.json"))
+    until(lambda: not spool.alerts(), lambda: f"the alerts go with what they are about: {spool.alerts()}")
 
     # The forgetful who write straight into new/, slowly.
     text = b'{"type":"echo","payload":"' + b"x" * 3000 + b'"}'

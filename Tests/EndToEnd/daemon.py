@@ -75,8 +75,9 @@ def scratch():
     return folder
 
 
-def until(condition, what, patience=None):
-    """Waits until the condition holds and returns what it gave; a failure when it never does."""
+def until(condition, what, patience=None, every=0.005):
+    """Waits until the condition holds and returns what it gave; a failure when it never does. A look that costs something
+    is taken less often than `every` few milliseconds, not to slow what it waits for."""
     end = time.monotonic() + (patience or PATIENCE)
     while True:
         found = condition()
@@ -85,7 +86,7 @@ def until(condition, what, patience=None):
         if time.monotonic() > end:
             check(False, f"waited {patience or PATIENCE:g} s in vain: {what() if callable(what) else what}")
             return None
-        time.sleep(0.005)
+        time.sleep(every)
 
 
 def alive(pid):

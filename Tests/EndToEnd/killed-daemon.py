@@ -120,7 +120,7 @@ with Spool(config='max_jobs = 12\nrescan = "1s"') as spool:
             spool.process.kill()
             spool.process.wait()
     spool.start()
-    until(lambda: spool.count("done", "dead") >= len(ids) and not spool.count("new", "cur"), "every job has ended", 120)
+    until(lambda: spool.count("done", "dead") >= len(ids) and not spool.count("new", "cur"), "every job has ended", 300, every=0.05)
     until(lambda: not marked(spool.token()), "no handler is left")
     same(spool.stop(), 0, "exit of the daemon")
     same(marked(spool.token()), [], "processes left behind")

@@ -21,6 +21,7 @@ struct HouseRulesTests {
     "Sources/SpoolStore/Control.swift": "requests in ctl/",
     "Sources/jobspool/Commands/RunOnce.swift": "its own temporary log",
     "Sources/JobEngine/Engine+Control.swift": "requests in ctl/",
+    "Sources/jobspool/Commands/Edit.swift": "the draft of an edit, in a folder for temporary files",
     "Sources/JobEngine/StatusFile.swift": "status.json",
     "Sources/JobEngine/Engine+Drain.swift": "status.json",
   ]

@@ -1,7 +1,6 @@
 /// `schedules simulate`: when an expression fires, by the rules the daemon goes by.
 internal import ArgumentParser
 internal import JobModel
-internal import SpoolHistory
 internal import SpoolConfig
 internal import SpoolHistory
 
