@@ -24,6 +24,8 @@ struct HouseRulesTests {
     "Sources/jobspool/Commands/RunOnce.swift": "its own temporary log",
     "Sources/JobEngine/Engine+Control.swift": "requests in ctl/",
     "Sources/jobspool/Commands/Edit.swift": "the draft of an edit, in a folder for temporary files",
+    "Sources/SpoolStore/AuditLog.swift": "audit files past their retention",
+    "Sources/SpoolStore/RollupFile.swift": "rollups and how far retention has read, in log/",
     "Sources/JobEngine/StatusFile.swift": "status.json",
     "Sources/JobEngine/Engine+Drain.swift": "status.json",
   ]
