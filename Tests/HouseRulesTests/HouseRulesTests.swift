@@ -21,6 +21,7 @@ struct HouseRulesTests {
     "Sources/SpoolStore/Control.swift": "requests in ctl/",
     "Sources/JobEngine/Engine+Control.swift": "requests in ctl/",
     "Sources/JobEngine/StatusFile.swift": "status.json",
+    "Sources/JobSecrets/KeyFile.swift": "data.key and data.pub",
     "Sources/JobEngine/Engine+Drain.swift": "status.json",
   ]
 
