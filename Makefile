@@ -56,8 +56,9 @@ test: deps peers ## Build and run every test, unattended
 check: lint test ## All that a change must pass: lint, documents, warnings as errors, tests
 	Tests/check-docs
 
-torture: deps ## [Tests/Torture] Run the long tests: crashes, races, full disks
-	$(SWIFT) build
+torture: deps ## [Tests/Torture] Run the long tests (half an hour): crashes, races, full disks
+	$(SWIFT) build --product jobspoold
+	$(SWIFT) build --product jobspool-watch
 	Tests/run-scripts Tests/Torture
 
 bench: deps ## [Sources/spoolbench] Measure this machine (release build)

@@ -82,7 +82,12 @@ let package = Package(
       name: "JobSecretsTests",
       dependencies: ["JobSecrets", "JobModel", .product(name: "Crypto", package: "swift-crypto")],
       swiftSettings: strict),
-    .testTarget(name: "JobEngineTests", dependencies: ["JobEngine"], swiftSettings: strict),
+    .testTarget(
+      name: "JobEngineTests",
+      dependencies: [
+        "JobEngine", "JobModel", "SpoolStore", "SpoolTestSupport", .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: strict),
     .testTarget(
       name: "JobHandlersTests", dependencies: ["JobHandlers", "JobEngine", "JobModel", "CSpoolShims"],
       swiftSettings: strict),
@@ -90,10 +95,12 @@ let package = Package(
       name: "SpoolStoreTests", dependencies: ["SpoolStore", "JobModel", "CSpoolShims", "SpoolTestSupport"],
       swiftSettings: strict),
     .testTarget(
-      name: "SpoolHistoryTests", dependencies: ["SpoolHistory", "SpoolStore", "SpoolConfig", "JobModel"],
+      name: "SpoolHistoryTests",
+      dependencies: ["SpoolHistory", "SpoolStore", "SpoolConfig", "JobModel", "SpoolTestSupport"],
       swiftSettings: strict),
     .testTarget(
-      name: "CommandTests", dependencies: ["jobspool", "jobspool-watch", "JobModel", "SpoolStore", "CSpoolShims"],
+      name: "CommandTests",
+      dependencies: ["jobspool", "jobspool-watch", "JobModel", "SpoolStore", "CSpoolShims", "SpoolTestSupport"],
       swiftSettings: strict),
     // The documents and the tree agree.
     .testTarget(name: "HouseRulesTests", dependencies: ["JobModel"], swiftSettings: strict),

@@ -26,17 +26,30 @@ extension Engine {
 
   /// Files beginning with a dot are somebody's own business.
   private func reportOddName(_ name: String) {
-    guard !name.hasPrefix("."), reported.insert("new/\(name)").inserted else { return }
+    guard !name.hasPrefix(".") else { return }
     let shown = String(decoding: JSONValue.string(name).bytes, as: UTF8.self)
-    raise("odd_name:\(name)", "new/ holds \(shown), which is no ID.json; it is left alone")
+    reportOnce(name, "new/ holds \(shown), which is no ID.json; it is left alone")
+  }
+
+  /// Says once that a name is left alone. Whoever may write in `new/` may leave any number there, so only so many are
+  /// named.
+  private func reportOnce(_ name: String, _ message: String) {
+    guard !reported.contains(name) else { return }
+    guard reported.count < Limits.namesReported else {
+      return raise("odd_names", "new/ holds more than \(Limits.namesReported) names that are no jobs; they are left alone")
+    }
+    reported.insert(name)
+    raise("odd_name:\(name)", message)
   }
 
   /// Lists `new/`: what is not known yet is looked at, what is gone is forgotten.
   func scan() {
     guard drain == .no else { return }
     var present = Set<String>()
+    var odd = Set<String>()
     do throws(SpoolError) {
       try Scan.names(of: .new, in: spool) { name in
+        if reported.contains(name) { odd.insert(name) }
         guard let id = JobID.fromFileName(name) else { return reportOddName(name) }
         present.insert(id)
         if !agenda.contains(id) { incoming.append(id) }
@@ -45,6 +58,13 @@ extension Engine {
       return troubled(error)
     }
     for id in agenda.ids where !present.contains(id) { forget(id) }
+    for name in reported.subtracting(odd) {
+      // Seen for the first time just now, or gone.
+      guard (try? spool.syscalls.status(spool.descriptor(JobState.new), name)) == nil else { continue }
+      reported.remove(name)
+      calm("odd_name:\(name)")
+      calm("odd_names")
+    }
     turnSoon()
   }
 
@@ -53,6 +73,7 @@ extension Engine {
     flows.unblock(id)
     waitingFor[id] = nil
     condemned[id] = nil
+    if occupied[id] == nil { notices.deadlines.remove(id) }
     status.touch()
   }
 
@@ -86,14 +107,13 @@ extension Engine {
     finishBatches()
   }
 
-  private func look(at id: String, now: WallTime) throws(SpoolError) {
+  func look(at id: String, now: WallTime) throws(SpoolError) {
     switch try spool.peek(id, limit: settings.daemon.maxJobBytes, now: now) {
     case .gone:
       forget(id)
     case .directory:
       forget(id)
-      guard reported.insert("new/\(id).json/").inserted else { return }
-      raise("odd_name:\(id)", "new/\(id).json is a directory; it is left alone")
+      reportOnce(JobID.fileName(id), "new/\(id).json is a directory; it is left alone")
     case .young:
       // Someone may be copying; the end of the copy is an event of its own, and this is for those that send none.
       guard young.insert(id).inserted else { return }
@@ -115,8 +135,13 @@ extension Engine {
     _ id: String, _ job: Job, firstSeen: WallTime, uid: UInt32, now: WallTime
   ) throws(SpoolError) {
     let isTwin = try isTwin(id)
+    let isKnown = isKnown(job.type)
     if !isTwin { noteFiring(id) }
     let isNews = !isTwin && announces(id, job.record)
+    if !isTwin, refusal(of: job, by: job.record?.submittedBy?.uid ?? uid) != nil {
+      if isNews { announce(id, job, firstSeen: firstSeen, uid: uid, key: nil, now: now) }
+      return agenda.insertForJudgement(id)
+    }
     let key = isNews ? submissionKey(of: job) : nil
     if let key, !admits(job.type, key: key, at: now) {
       let rate = settings.handlers[job.type]?.rate?.rate.text ?? ""
@@ -128,7 +153,6 @@ extension Engine {
       return agenda.insertForJudgement(id)
     }
     if isNews { announce(id, job, firstSeen: firstSeen, uid: uid, key: key, now: now) }
-    let isKnown = settings.handlers[job.type] != nil || settings.broken[job.type] != nil
     let isExpired = job.expiry.map { $0 < now } ?? false
     guard !isTwin, isKnown, !isExpired else { return agenda.insertForJudgement(id) }
     if job.record != nil, proven[id] == nil { unproven.append(id) }
@@ -138,6 +162,7 @@ extension Engine {
         if agenda.contains(id) { incoming.append(id) }
       }
     }
+    watchDeadline(id, job, firstSeen: firstSeen)
     if let batch = job.batch, flows.isWatched(batch: batch) { flows.member(id, of: batch, .open) }
     guard job.after.isEmpty || job.record?.attempt ?? 0 > 0 else {
       return placeBlocked(BlockedArrival(id: id, job: job, firstSeen: firstSeen))

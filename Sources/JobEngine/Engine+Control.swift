@@ -105,12 +105,17 @@ extension Engine {
       let status = try spool.syscalls.status(fd)
       uid = status.uid
       guard status.kind == .regular, status.size <= 16 << 20 else {
-        return refuse(name, accounts.name(of: uid), "no regular file of at most 16 MiB")
+        return discard(name, accounts.name(of: uid), "no regular file of at most 16 MiB")
       }
       bytes = try spool.syscalls.read(fd, count: status.size, offset: 0)
     } catch {
-      if error != .noEntry { refuse(name, "unknown", "cannot be read: \(error.message)") }
-      return
+      switch error {
+      case .noEntry: return
+      case Errno(ELOOP), .access, .permission, Errno(ENXIO):
+        return discard(name, "unknown", "cannot be read: \(error.message)")
+      default:
+        return troubled(SpoolError(doing: "reading the request", path: "\(spool.path)/ctl/\(name)", error))
+      }
     }
     let who = "\(accounts.name(of: uid)) (uid \(uid))"
     do throws(JSONReader.Problem) {
@@ -139,6 +144,7 @@ extension Engine {
       }
       return answer(ControlRequest(name: name))
     }
+    if verb == "edit" { return edit(name, request, isOperator: isOperator, who: who) }
     if verb == "run-schedule" {
       guard isOperator else { return deny(name, who, "run a schedule") }
       guard let names = request["jobs"]?.array, names.allSatisfy({ $0.string != nil }) else {
@@ -147,7 +153,7 @@ extension Engine {
       return answer(runSchedules(names.compactMap(\.string), request: name, by: who))
     }
     guard let known = OperatorVerb(rawValue: verb) else {
-      let expected = (OperatorVerb.allCases.map(\.rawValue) + ["reload", "run-schedule"]).joined(separator: ", ")
+      let expected = (OperatorVerb.allCases.map(\.rawValue) + ["edit", "reload", "run-schedule"]).joined(separator: ", ")
       return answer(
         name, refusal: SpoolError(.system, "\"do\": expected one of \(expected), found \"\(verb)\""), code: "bad_request")
     }
@@ -176,6 +182,38 @@ extension Engine {
     do throws(SpoolError) { try transitions.audit.commit() } catch { troubled(error) }
     if pending.open.isEmpty { answer(pending) } else { requests.append(pending) }
     turnSoon()
+  }
+
+  /// `{"do":"edit","job":ID,"text":"…"}`: the new text of a job that waits, is held or is dead.
+  private func edit(_ name: String, _ request: JSONValue, isOperator: Bool, who: String) {
+    guard isOperator else { return deny(name, who, "edit jobs") }
+    guard let id = request["job"]?.string, let text = request["text"]?.string else {
+      return answer(
+        name, refusal: SpoolError(.system, "an edit needs \"job\", an id, and \"text\", the new job"),
+        code: "bad_request")
+    }
+    var done = ControlRequest(name: name)
+    do throws(SpoolError) {
+      guard occupied[id] == nil else {
+        throw SpoolError(.wrongState, "cannot edit \(id): it is running; cancel it first")
+      }
+      let work = Operator(
+        transitions: transitions, maxJobBytes: settings.daemon.maxJobBytes, now: effects.now(), by: who)
+      // Of a job that waits, the agenda knows what it was; the next look tells what it is.
+      if try spool.exists(id, in: .new) {
+        // One that came in a moment ago is announced as it was dropped.
+        if !agenda.contains(id) { try look(at: id, now: effects.now()) }
+        forget(id)
+        incoming.append(id)
+      }
+      done.results.append((id, .success(try work.edit(id, Array(text.utf8)))))
+      proven[id] = nil
+    } catch {
+      done.results.append((id, .failure(error)))
+    }
+    status.touch()
+    turnSoon()
+    answer(done)
   }
 
   private struct Rest { var state: JobState? }
@@ -225,11 +263,20 @@ extension Engine {
   }
 
   private func owns(_ id: String, _ uid: UInt32) -> Bool {
-    if let attempt = running[id] { return attempt.record.submittedBy?.uid == uid }
+    if let attempt = running[id] ?? starting.first(where: { $0.id == id }) {
+      return attempt.record.submittedBy?.uid == uid
+    }
     guard let state = try? spool.state(of: id),
       let status = try? spool.syscalls.status(spool.descriptor(state), JobID.fileName(id))
     else { return false }
-    return status.uid == uid
+    if status.uid == uid { return true }
+    // Once it was claimed the file may be a copy, and ours; then the record tells whose job it is, if the log bears it out.
+    guard status.uid == geteuid(), status.kind == .regular,
+      let bytes = try? spool.read(id, in: state, limit: 64 << 20), let job = try? JobScanner.scan(bytes),
+      let text = job.recordBytes
+    else { return false }
+    if proven[id] == nil { prove([id]) }
+    return proven[id] == Digest.sha256(text) && job.record?.submittedBy?.uid == uid
   }
 
   // MARK: Answers
@@ -251,6 +298,12 @@ extension Engine {
     } catch {
       troubled(error)
     }
+  }
+
+  /// Refuses what is no request and takes it away, or it would be refused again with every look.
+  private func discard(_ name: String, _ who: String, _ why: String) {
+    refuse(name, who, why)
+    removeControl(name)
   }
 
   private func answer(_ name: String, refusal: SpoolError, code: String) {

@@ -68,11 +68,13 @@ package final class Engine {
   var young: Set<String> = []
 
   var status = StatusFile()
+  var housekeeping = Housekeeping()
   var pausedTypes: Set<String> = []
   var isPaused = false
   var isLowOnDisk = false
   var spaceChecked = Duration.zero
   var drain = Drain.no
+  var notices = NoticeDesk()
   /// Who asked for the end of a job, for its audit line.
   var operators: [String: String] = [:]
   var requests: [ControlRequest] = []
@@ -129,11 +131,13 @@ package final class Engine {
     let previous = try noteStart(now)
     configureAgenda()
     raiseBrokenSchedules()
+    let left = try Scan.ids(in: .cur, of: spool)
     let recovery = Recovery(
       transitions: transitions, maxJobBytes: settings.daemon.maxJobBytes, now: now,
       policy: { [settings] in settings.handlers[$0]?.retry }, random: effects.random)
     var report = try recovery.run()
     if !previous.wasClean, previous.boot != Effects.bootID { report.repaired += try recovery.completeTornEnds() }
+    for problem in report.problems { raise("recovery", problem) }
     if !report.isEmpty {
       logger.notice(
         "recovered \(report.crashed) interrupted, \(report.completed) finished, \(report.returned) unstarted jobs")
@@ -150,6 +154,7 @@ package final class Engine {
         writer.int(report.repaired)
       }
     }
+    retell(left)
     if !previous.wasClean { carefulUntil = EventLoop.now + .seconds(Limits.carefulSeconds) }
     let waiting = Set(try Scan.ids(in: .new, of: spool))
     announced = try AuditReader.known(waiting, in: spool)
@@ -160,6 +165,7 @@ package final class Engine {
     loop.beforeWait = { [unowned self] in turn() }
     scan()
     scheduleRescan()
+    keepHouse()
   }
 
   /// Writes `daemon_started`; tells whether the daemon before us stopped in order, and in which boot it began.
@@ -206,6 +212,8 @@ package final class Engine {
     flush()
     startClaimed()
     commit()
+    noteLate()
+    sendNotices()
     publishStatus()
     finishDrain()
     scheduleTimer()
@@ -228,7 +236,7 @@ package final class Engine {
   private func scheduleTimer() {
     if let timer { loop.cancel(timer) }
     timer = nil
-    guard drain == .no, let due = agenda.nextDue() else { return }
+    guard drain == .no, let due = [agenda.nextDue(), notices.deadlines.next()].compactMap(\.self).min() else { return }
     // Wall time may jump; a look at least once a minute finds out. Rounded up, so as not to wake just before.
     let wait = max(.milliseconds(1), min(due - effects.now() + .milliseconds(1), .seconds(60)))
     timer = loop.after(wait) {}
@@ -241,6 +249,8 @@ package final class Engine {
       probeBroken()
       buryForsaken()
       sweep()
+      keepHouse()
+      accounts.forgetMemberships()
       scheduleRescan()
     }
   }
@@ -302,7 +312,8 @@ package final class Engine {
 
   /// The disk refused something. What was to be done stays in its place; we look again in a second.
   func troubled(_ error: SpoolError) {
-    raise(error.code.name, error.description)
+    // A full disk refuses one thing after another; it is said once, since every saying is a line that waits for room.
+    if error.code != .noSpace || status.alerts[error.code.name] == nil { raise(error.code.name, error.description) }
     isLowOnDisk = isLowOnDisk || error.code == .noSpace
     guard !retryIsScheduled else { return }
     retryIsScheduled = true
@@ -324,6 +335,7 @@ package final class Engine {
     } catch {
       logger.error("\(error)")
     }
+    raiseNotice(ofAlert: code, message)
   }
 
   /// The same for the composition root.
@@ -350,9 +362,13 @@ package final class Engine {
   func checkSpace() {
     do throws(SpoolError) {
       let space = try FreeSpace(spool)
-      let isLow = space.isBelow(settings.daemon.minFree)
+      let isBelow = space.isBelow(settings.daemon.minFree)
+      // With a min_free of next to nothing a disk that has just refused us needs room for some lines at least.
+      let isLow = isBelow || (isLowOnDisk && space.bytes < Limits.roomAfterFullDisk)
       if isLow {
-        raise("disk", "less than min_free is left on the disk of \(spool.path): nothing is claimed until there is more")
+        if isBelow {
+          raise("disk", "less than min_free is left on the disk of \(spool.path): nothing is claimed until there is more")
+        }
         loop.after(.seconds(1)) {}
       } else if isLowOnDisk {
         calm("disk")
@@ -380,6 +396,8 @@ package final class Engine {
     for name in new.brokenSchedules.keys { new.schedules[name] = settings.schedules[name] }
     settings = new
     agenda.maxJobs = new.daemon.maxJobs
+    forgiveReceivers()
+    accounts.forgetMemberships()
     configureAgenda()
     configureSchedules(effects.now())
     raiseBrokenSchedules()
@@ -403,12 +421,27 @@ package final class Engine {
     turnSoon()
   }
 
+  /// Whether the type has a handler file. One written a moment ago may come before its event: it is read now, since only a
+  /// type without a file is unknown.
+  func isKnown(_ type: String) -> Bool {
+    if settings.handlers[type] != nil || settings.broken[type] != nil { return true }
+    let path = "\(settings.handlersFolder)/\(type).toml"
+    guard !settings.handlersFolder.isEmpty, !JobType.isReserved(type), access(path, F_OK) == 0 else { return false }
+    reloadConfiguration(by: "a job of a new type")
+    if settings.handlers[type] == nil, settings.broken[type] == nil {
+      settings.broken[type] = "\(path) is there, but the configuration as a whole does not load"
+      configureAgenda()
+    }
+    return true
+  }
+
   private func configureAgenda() {
     agenda.maxJobs = settings.daemon.maxJobs
     agenda.setPools(settings.daemon.pools)
     for (type, handler) in settings.handlers {
       let rate = handler.rate.flatMap { $0.over == .wait ? $0.rate : nil }
-      agenda.configure(type, concurrency: handler.concurrency, pool: handler.pool, rate: rate)
+      agenda.configure(
+        type, concurrency: handler.concurrency, pool: handler.pool, rate: rate, isBeside: type == Notice.type)
       calm("handler:\(type)")
     }
     for (type, reason) in settings.broken {
@@ -431,17 +464,20 @@ package struct EngineSettings: Sendable, Equatable {
   package var handlers: [String: HandlerSettings]
   /// Types whose handler file does not load, with the reason.
   package var broken: [String: String]
+  /// Where handler files lie; empty: nowhere.
+  package var handlersFolder: String
   package var schedules: [String: ScheduleSettings]
   /// Schedules whose file does not load, with the reason.
   package var brokenSchedules: [String: String]
 
   package init(
     daemon: DaemonSettings, handlers: [String: HandlerSettings], broken: [String: String] = [:],
-    schedules: [String: ScheduleSettings] = [:], brokenSchedules: [String: String] = [:]
+    handlersFolder: String = "", schedules: [String: ScheduleSettings] = [:], brokenSchedules: [String: String] = [:]
   ) {
     self.daemon = daemon
     self.handlers = handlers
     self.broken = broken
+    self.handlersFolder = handlersFolder
     self.schedules = schedules
     self.brokenSchedules = brokenSchedules
   }

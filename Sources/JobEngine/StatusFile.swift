@@ -14,6 +14,8 @@ struct StatusFile {
   private(set) var alerts: [String: Alert] = [:]
   private var isDirty = true
   private var written = Duration.zero
+  /// Why it could not be written; said once.
+  var failure: Errno?
 
   mutating func touch() { isDirty = true }
 
@@ -59,8 +61,11 @@ extension Engine {
       try spool.syscalls.rename(spool.root, ".status.json", to: spool.root, "status.json", replacing: true)
     } catch {
       // Only a view: the next change tries again.
-      logger.warning("cannot write status.json: \(error.message)")
+      if status.failure != error { logger.warning("cannot write status.json: \(error.message)") }
+      status.failure = error
+      return
     }
+    status.failure = nil
   }
 
   private func statusJSON() -> [UInt8] {

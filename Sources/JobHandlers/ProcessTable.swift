@@ -74,20 +74,21 @@ enum ProcessTable {
   /// From the start of `file` to its end or `limit`; nil on an error.
   static func read(_ file: Int32, limit: Int) -> [UInt8]? {
     var text: [UInt8] = []
-    var piece = 4096
+    var failed = false
+    // Read beside the text, not into its end: this runs after every job, and growing an array by a lazy sequence costs a
+    // debug build ten milliseconds.
+    var room = 4096
     while text.count < limit {
-      let start = text.count
-      let room = min(piece, limit - start)
-      var count = 0
-      text.append(contentsOf: repeatElement(0, count: room))
-      text.withUnsafeMutableBytes { count = pread(file, $0.baseAddress.map { $0 + start }, room, off_t(start)) }
-      text.removeLast(room - max(0, count))
-      if count < 0 {
-        if errno == EINTR { continue }
-        return nil
+      room = min(room, limit - text.count)
+      let piece = [UInt8](unsafeUninitializedCapacity: room) { buffer, count in
+        repeat { count = pread(file, buffer.baseAddress, room, off_t(text.count)) } while count < 0 && errno == EINTR
+        failed = count < 0
+        count = max(count, 0)
       }
-      if count == 0 { break }
-      piece = 65536
+      if failed { return nil }
+      if piece.isEmpty { break }
+      text += piece
+      room = 65536
     }
     return text
   }

@@ -29,6 +29,18 @@ package struct DaemonStatus: Sendable, Equatable {
     package var progress: JobRecord.Progress
   }
 
+  /// One schedule as the daemon carries it out.
+  package struct ScheduleStatus: Sendable, Equatable {
+    package var enabled: Bool
+    package var next: WallTime?
+    package var last: WallTime?
+    /// The job it made last.
+    package var job: String?
+    /// How the newest of its jobs that ended did: an outcome.
+    package var lastResult: String?
+    package var running: Bool
+  }
+
   package var version: String
   package var pid: Int
   package var node: String
@@ -41,6 +53,8 @@ package struct DaemonStatus: Sendable, Equatable {
   package var waiting: Int
   package var types: [String: TypeStatus]
   package var running: [Running]
+  package var schedulesPaused: Bool
+  package var schedules: [String: ScheduleStatus]
 
   /// nil when the text is no status.
   package init?(_ json: [UInt8]) {
@@ -72,6 +86,14 @@ package struct DaemonStatus: Sendable, Equatable {
           progress: JobRecord.Progress(
             percent: element["percent"]?.double, stage: element["stage"]?.string,
             message: element["message"]?.string)))
+    }
+    schedulesPaused = value["schedules_paused"]?.bool ?? false
+    schedules = [:]
+    for member in value["schedules"]?.members ?? [] {
+      schedules[member.key] = ScheduleStatus(
+        enabled: member.value["enabled"]?.bool ?? false, next: time(member.value["next"]),
+        last: time(member.value["last"]), job: member.value["job"]?.string,
+        lastResult: member.value["last_result"]?.string, running: member.value["running"]?.bool ?? false)
     }
     runningCount = value["running_count"]?.int ?? running.count
   }

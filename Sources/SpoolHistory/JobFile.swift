@@ -154,8 +154,6 @@ extension SpoolReader {
     row.batch = job.batch
     row.parent = job.parent
     row.after = job.after
-    guard let meta = job.meta else { return }
-    let redaction = redaction(of: job.type)
-    row.meta = redaction.touchesMeta ? redaction.meta(of: job) : Array(job.bytes[meta])
+    row.meta = job.meta.map { Array(job.bytes[$0]) }
   }
 }

@@ -10,11 +10,6 @@ package struct Redaction: Sendable {
 
   package static let mask: [UInt8] = Array("\"•••\"".utf8)
 
-  package var touchesMeta: Bool {
-    guard let meta = JSONPointer("/meta") else { return false }
-    return pointers.contains { $0.overlaps(meta) }
-  }
-
   /// The text with every hidden value masked.
   package func apply(to bytes: [UInt8]) -> [UInt8] {
     guard !pointers.isEmpty else { return bytes }
@@ -32,20 +27,11 @@ package struct Redaction: Sendable {
     }
     return masked + bytes[at...]
   }
-
-  /// The job's `meta`, masked.
-  func meta(of job: Job) -> [UInt8]? {
-    let masked = apply(to: job.bytes)
-    guard let place = JSONPointer("/meta")?.places(in: masked).first else { return nil }
-    return Array(masked[place])
-  }
 }
 
 extension SpoolReader {
   package func redaction(of type: String) -> Redaction {
-    if configuration?.brokenHandlers[type] != nil {
-      return Redaction(["/payload", "/meta"].compactMap(JSONPointer.init))
-    }
+    if configuration?.brokenHandlers[type] != nil { return Redaction([JSONPointer("/payload")].compactMap { $0 }) }
     return Redaction((handler(type)?.redact ?? []).compactMap { JSONPointer($0) })
   }
 }

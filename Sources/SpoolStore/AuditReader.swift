@@ -124,6 +124,8 @@ package struct AuditTrace: Sendable {
   package var claim: JSONValue?
   /// The newest line with a record.
   package var settle: JSONValue?
+  /// The `submitted` line, when nothing newer holds a record: the only place that knows the owner of an adopted file.
+  package var submitted: JSONValue?
   /// Further claims before `claim` without an end between them; a job that keeps taking the machine down shows here.
   package var repeatedClaims = 0
 
@@ -169,7 +171,10 @@ package enum AuditReader {
             open.remove(job)
           }
         }
-        if head.event == .submitted { open.remove(job) }
+        if head.event == .submitted {
+          trace.submitted = try? JSONReader.parse(Array(line), rawKeys: ["meta"])
+          open.remove(job)
+        }
         traces[job] = trace
         return !open.isEmpty
       }

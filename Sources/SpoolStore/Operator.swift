@@ -39,6 +39,12 @@ package struct Operator {
     }
     let type = try? type(of: id, in: state)
     switch (verb, state) {
+    case (.requeue, .dead) where type == "":
+      // Only the record is there; as a job it could only be refused again.
+      throw SpoolError(
+        .wrongState,
+        "cannot requeue \(id): what was dropped could not be read and lies in dead/\(id).bad; mend it and submit it anew"
+      )
     case (.requeue, .dead), (.requeue, .done):
       try transitions.requeue(id, from: state, type: type, at: now, by: by)
       return .new

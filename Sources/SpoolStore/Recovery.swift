@@ -38,6 +38,8 @@ package struct Recovery {
     package var returned = 0
     package var twins = 0
     package var repaired = 0
+    /// Jobs that stay in `cur/` for an administrator to look at, and why; they keep nobody else waiting.
+    package var problems: [String] = []
     package init() {}
     package var isEmpty: Bool { self == Report() }
   }
@@ -45,24 +47,35 @@ package struct Recovery {
   package func run() throws(SpoolError) -> Report {
     var report = Report()
     var settlements: [Settlement] = []
+    report.repaired += try completeEdits()
     let ids = try Scan.ids(in: .cur, of: transitions.spool)
     let traces = try AuditReader.traces(of: Set(ids), in: transitions.spool)
     for id in ids.sorted() {
-      let trace = traces[id]
-      if let claimed = trace?.claim {
-        if claimed["twin_of"]?.string != nil {
-          try recoverTwin(id, claimed, &settlements, &report)
-        } else if let trace {
-          try recoverCrashed(id, claimed, trace, &settlements, &report)
-        }
-      } else if let trace, trace.isSettled, try !isLaterFile(id, trace) {
-        try complete(id, trace, &report)
-      } else {
-        try giveBack(id, trace, &report)
+      do throws(SpoolError) {
+        try recover(id, traces[id], &settlements, &report)
+      } catch {
+        guard error.code == .exists || error.code == .damaged else { throw error }
+        report.problems.append("\(error)")
       }
     }
-    try settle(settlements)
+    try settle(settlements, &report)
     return report
+  }
+
+  private func recover(
+    _ id: String, _ trace: AuditTrace?, _ settlements: inout [Settlement], _ report: inout Report
+  ) throws(SpoolError) {
+    if let claimed = trace?.claim {
+      if claimed["twin_of"]?.string != nil {
+        try recoverTwin(id, claimed, &settlements, &report)
+      } else if let trace {
+        try recoverCrashed(id, claimed, trace, &settlements, &report)
+      }
+    } else if let trace, trace.isSettled, try !isLaterFile(id, trace) {
+      try complete(id, trace, &report)
+    } else {
+      try giveBack(id, trace, &report)
+    }
   }
 
   // MARK: After a power cut
@@ -82,7 +95,9 @@ package struct Recovery {
         guard let head = AuditLineHead(bytes) else { return true }
         if let id = head.job, newest[id] == nil {
           newest[id] = head.event
-          if head.event.settles, let line = try? JSONReader.parse(Array(bytes), rawKeys: ["record"]) {
+          if head.event.settles || head.event == .released,
+            let line = try? JSONReader.parse(Array(bytes), rawKeys: ["record"], slack: JSONReader.ownLevels)
+          {
             lines.append((id, line))
           }
         }
@@ -105,7 +120,13 @@ package struct Recovery {
       case .raw(let record)? = line["record"],
       let bytes = try transitions.spool.read(id, in: state, limit: recordLimit)
     else { return false }
-    if let job = try? JobScanner.scan(bytes, id: nil), job.recordBytes == record { return false }
+    if let job = try? JobScanner.scan(bytes, id: nil) {
+      if job.recordBytes == record { return false }
+      // In new/ it may have been replaced since: then the record is another file's.
+      if state == .new, let sha256 = Recovery.record(record)?.sha256, sha256 != Digest.sha256(job.original) {
+        return false
+      }
+    }
     return try transitions.restore(id, in: state, head: head, tail: Recovery.tail(line), record: record) == nil
   }
 
@@ -144,7 +165,7 @@ package struct Recovery {
       }
       // The record was too large for the log and is not whole in the file, which was synced before its line: damage.
       throw SpoolError(
-        .system,
+        .damaged,
         "the record of \(id) is damaged although it was synced; its line in the audit log is number "
           + "\(settle["seq"]?.int ?? 0). 'jobspool fsck' tells more", path: transitions.spool.path(of: id, in: .cur))
     }
@@ -157,7 +178,7 @@ package struct Recovery {
     }
     if case .failure(let problem) = claim.content, record.outcome == nil {
       // It was to run again, but a power cut took what the producer wrote.
-      return try self.settle([rejection(of: claim, problem, record)])
+      return try self.settle([rejection(of: claim, problem, record)], &report)
     }
     // Refused by the scanner, then and now: it goes to dead/ whole, and the record stands for it.
     let settlement = Settlement(claim, transition(trace.last, record, false), record, whole: true)
@@ -234,6 +255,7 @@ package struct Recovery {
       ?? JobRecord(id: id, state: .new, submittedAt: claim.firstSeen, updatedAt: now, node: transitions.node)
     record.startOverIfEnded()
     record.sha256 = record.sha256 ?? claim.sha256
+    record.submittedBy = record.submittedBy ?? submitter(trace)
     let crashes = record.attempts.suffix(record.attempt).count { $0.outcome == .crashed }
     var crashed = JobRecord.Attempt(n: attempt, startedAt: started, endedAt: max(now, started), outcome: .crashed)
     let error = JobError(code: "crashed", message: "the daemon or the machine went down while the handler ran")
@@ -291,11 +313,36 @@ package struct Recovery {
   private func giveBack(_ id: String, _ trace: AuditTrace?, _ report: inout Report) throws(SpoolError) {
     if try cutBack(id, trace) { report.repaired += 1 }
     report.returned += 1
+    if try releaseAdopted(id, trace, &report) { return }
     if try transitions.putBack(id) { return }
     guard try transitions.spool.exists(id, in: .cur) else { return }
     // Somebody dropped the same id again while the daemon was down. The one in cur/ came first.
     try moveTwinAway(id, first: try transitions.droppedHash(id, in: .cur, limit: limit))
     _ = try transitions.putBack(id)
+  }
+
+  /// An adopted file belongs to the daemon now. Put back as it is, its next claim would take the daemon for its submitter,
+  /// who may do more than the one it was; so it goes back with a record that says who that was.
+  private func releaseAdopted(
+    _ id: String, _ trace: AuditTrace?, _ report: inout Report
+  ) throws(SpoolError) -> Bool {
+    guard let trace, let submitter = submitter(trace), submitter.uid != geteuid(), try transitions.isOursAlone(id),
+      let claim = try read(id)
+    else { return false }
+    guard case .success(let job) = claim.content, job.record == nil else { return false }
+    let since = trace.submitted?["submitted_at"]?.string.flatMap { WallTime(rfc3339: $0) }
+    var record = JobRecord(
+      id: id, state: .new, submittedAt: since ?? claim.firstSeen, updatedAt: now, node: transitions.node)
+    record.submittedBy = submitter
+    record.sha256 = claim.sha256
+    try settle([Settlement(claim, .release, record)], &report)
+    return true
+  }
+
+  private func submitter(_ trace: AuditTrace) -> JobRecord.Submitter? {
+    guard let uid = trace.submitted?["uid"]?.int.flatMap({ UInt32(exactly: $0) }) else { return nil }
+    var accounts = Accounts()
+    return JobRecord.Submitter(uid: uid, user: accounts.name(of: uid))
   }
 
   /// A file that is ours and holds a record the log does not bear out ran after all, and the power cut that ended it took
@@ -339,7 +386,7 @@ package struct Recovery {
     try transitions.read(id, twinOf: twinOf, limit: recordLimit)
   }
 
-  private func settle(_ settlements: [Settlement]) throws(SpoolError) {
+  private func settle(_ settlements: [Settlement], _ report: inout Report) throws(SpoolError) {
     guard !settlements.isEmpty else { return }
     for settlement in settlements {
       try transitions.write(settlement)
@@ -355,7 +402,12 @@ package struct Recovery {
       }
     }
     try transitions.audit.commit()
-    for settlement in settlements { try publish(settlement) }
+    for settlement in settlements {
+      do throws(SpoolError) { try publish(settlement) } catch {
+        guard error.code == .exists else { throw error }
+        report.problems.append("\(error)")
+      }
+    }
   }
 
   private func publish(_ settlement: Settlement) throws(SpoolError) {

@@ -46,9 +46,10 @@ struct Jobspoold: ParsableCommand {
 }
 
 /// The daemon cannot run.
-struct Failure: Error {
+struct Failure: Error, CustomStringConvertible {
   var exit: Int32
   var message: String
+  var description: String { message }
 }
 
 func complain(_ message: String) {

@@ -75,17 +75,18 @@ def scratch():
     return folder
 
 
-def until(condition, what, patience=None):
-    """Waits until the condition holds and returns what it gave; a failure when it never does."""
+def until(condition, what, patience=None, every=0.005):
+    """Waits until the condition holds and returns what it gave; a failure when it never does. A look that costs something
+    is taken less often than `every` few milliseconds, not to slow what it waits for."""
     end = time.monotonic() + (patience or PATIENCE)
     while True:
         found = condition()
         if found:
             return found
         if time.monotonic() > end:
-            check(False, f"waited {patience or PATIENCE:g} s in vain: {what}")
+            check(False, f"waited {patience or PATIENCE:g} s in vain: {what() if callable(what) else what}")
             return None
-        time.sleep(0.005)
+        time.sleep(every)
 
 
 def alive(pid):
@@ -176,7 +177,7 @@ class Spool:
     def wait(self, id_, state="done", patience=None):
         """Waits for the job to lie in the state and returns its record."""
         path = self.at(state, f"{id_}.json")
-        if until(lambda: os.path.exists(path), f"{state}/{id_}.json (it is in {self.states(id_)})", patience):
+        if until(lambda: os.path.exists(path), lambda: f"{state}/{id_}.json (it is in {self.states(id_)})", patience):
             return self.record(state, id_)
         return {}
 
@@ -191,7 +192,7 @@ class Spool:
         return {alert["code"]: alert["message"] for alert in self.status().get("alerts", [])}
 
     def alerted(self, code):
-        return until(lambda: self.alerts().get(code), f"the alert {code} in {self.alerts()}") or ""
+        return until(lambda: self.alerts().get(code), lambda: f"the alert {code} in {self.alerts()}") or ""
 
     def ask(self, request, name="ask", as_uid=None):
         """A request in ctl/ and its answer."""
@@ -269,18 +270,18 @@ class Spool:
 
     # The daemon
 
-    def start(self, *arguments, ready=True, env=None, prefix=()):
+    def start(self, *arguments, ready=True, env=None, prefix=(), binary=None):
         self.stderr = open(self.log, "ab")
         mark = os.path.getsize(self.log)
         self.process = subprocess.Popen(
-            [*prefix, program("jobspoold"), "--spool", self.path, "--no-web", *arguments],
+            [*prefix, binary or program("jobspoold"), "--spool", self.path, *(arguments or ["--no-web"])],
             stdin=subprocess.DEVNULL, stdout=self.stderr, stderr=self.stderr, env=env, cwd="/",
         )
         self.starts += 1
         if ready:
             until(
                 lambda: self.process.poll() is not None or b"runs on" in self.said(mark),
-                f"the daemon runs: {self.said(mark)}",
+                lambda: f"the daemon runs: {self.said(mark)}",
             )
             if self.process.poll() is not None:
                 check(False, f"the daemon runs; it ended with {self.process.returncode}: {self.said(mark).decode()}")

@@ -20,7 +20,7 @@ with Spool(config="max_jobs = 8") as spool:
     for number, id_ in enumerate(ids):
         originals[id_] = b'{"type":"sum","payload":{"n":%d.0,"twice":1,"twice":2,"text":"\\u00e4/"}}\n' % number
         spool.drop(id_, originals[id_])
-    until(lambda: len(os.listdir(spool.at("done"))) == COUNT, f"{COUNT} files in done/")
+    until(lambda: len(os.listdir(spool.at("done"))) == COUNT, f"{COUNT} files in done/", every=0.05)
     took = time.monotonic() - began
     say(f"{COUNT} jobs dropped by rename, all done in {took:.1f} s ({COUNT / took:.0f}/s)")
     same(spool.count("new", "cur", "dead", "hold", "tmp"), 0, "files anywhere else")

@@ -110,7 +110,7 @@ with Spool(config='max_jobs = 8\nrescan = "1s"') as spool:
     spool.drop("died", {"type": "echo", "payload": 2})
     record = spool.wait("died")
     same(spool.states("died"), ["done"], "where a job is that was dropped anew after it died")
-    same([run["outcome"] for run in record["attempts"]][-2:], ["permanent", "done"], "attempts, with the earlier one")
+    same([run["outcome"] for run in record["attempts"]][-2:], ["failed", "done"], "attempts, with the earlier one")
 
     # A retry whose place in new/ was taken by a twin: the twin moves away, the first goes on.
     spool.drop("retried", {"type": "retry", "payload": 1})
@@ -138,7 +138,8 @@ with Spool(config='max_jobs = 8\nrescan = "1s"') as spool:
     # mv dead/X new/ and mv done/X new/ are requeues: attempts start again, the history stays.
     spool.handler("moody", ECHO + '\n[ -e "$JOBSPOOL_DIR/../go.$JOBSPOOL_ID" ] || exit 66', fast)
     spool.drop("moody", {"type": "moody", "delay": 0.01})
-    spool.wait("moody", "dead")
+    record = spool.wait("moody", "dead")
+    same(record.get("outcome"), "failed", "a type whose handler appeared just before its job is known")
     go(spool, "moody")
     os.rename(spool.at("dead", "moody.json"), spool.at("new", "moody.json"))
     record = spool.wait("moody")

@@ -150,6 +150,32 @@ struct RecoveryTests {
     #expect(test.text("a", .new) == json)
   }
 
+  @Test(
+    "remembers whose an adopted file was, started or not", .enabled(if: geteuid() == 0, "needs root to chown"),
+    arguments: [false, true])
+  func adoptedOwner(_ hasStarted: Bool) throws {
+    try test.drop("a", json)
+    chown(test.file("a", .new), 12345, 12345)
+    let life = try Life(test)
+    try life.transitions.audit.append(.submitted, at: life.now, job: "a", type: "demo", to: .new, by: "12345") {
+      writer in
+      writer.key("uid")
+      writer.int(12345)
+    }
+    if hasStarted {
+      _ = try life.begin("a")
+    } else {
+      _ = try life.transitions.claim("a", limit: 1 << 20)
+      try life.transitions.audit.flush()
+    }
+    try Life.recover(test)
+    let job = try test.job("a", .new)
+    #expect(job.record?.submittedBy == .init(uid: 12345, user: "12345"))
+    #expect(job.record?.attempt == (hasStarted ? 1 : 0))
+    #expect(job.original == Array(json.utf8))
+    #expect(try Life.recover(test).isEmpty)
+  }
+
   @Test("puts a file back whatever it is: judging comes later")
   func oddFiles() throws {
     try test.drop("bad", "no JSON", into: .cur)
@@ -245,6 +271,42 @@ struct RecoveryTests {
     #expect(try test.record(of: "a", state)?.state == state)
     #expect(TestSpool.contents("\(test.path)/dead/a.bad") == [0, 0, 0])
     #expect(try Life.recover(test).isEmpty)
+  }
+
+  private func completeTornEnds() throws -> Int {
+    let transitions = try test.transitions(at: JobFactory.later(60))
+    let recovery = Recovery(
+      transitions: transitions, maxJobBytes: 1 << 20, now: JobFactory.later(60), policy: { _ in nil }, random: { 0.5 })
+    return try recovery.completeTornEnds()
+  }
+
+  @Test(
+    "completes a file a power cut tore after its rename, at any byte",
+    arguments: [Transition.finish, .bury, .retry, .release])
+  func tornAfterRename(_ transition: Transition) throws {
+    try test.drop("a", json)
+    try Life(test).run("a", transition, result: "{\"k\":1,\"k\":2}")
+    let state = try #require(transition.to)
+    let whole = try #require(test.bytes("a", state))
+    #expect(try completeTornEnds() == 0)
+    for end in try JobScanner.scan(whole).head..<whole.count {
+      try TestSpool.write(Array(whole[..<end]), to: test.file("a", state))
+      #expect(try completeTornEnds() == 1, "torn at \(end)")
+      #expect(test.bytes("a", state) == whole, "torn at \(end)")
+    }
+    try TestSpool.write(Array(json.utf8), to: test.file("a", state))
+    #expect(try completeTornEnds() == 1)
+    #expect(test.bytes("a", state) == whole)
+  }
+
+  @Test("does not take a file that replaced a retried one for a torn one")
+  func replacedAfterRename() throws {
+    try test.drop("a", json)
+    try Life(test).run("a", .retry)
+    let second = json.split(separator: "1").joined(separator: "2")
+    try test.drop("a", second)
+    #expect(try completeTornEnds() == 0)
+    #expect(test.text("a", .new) == second)
   }
 
   @Test("leaves names alone that are no job's")

@@ -44,6 +44,9 @@ int spool_pipe(int fds[2]);
 /* For a fresh descriptor: other status flags (O_APPEND, say) are taken away. */
 int spool_set_nonblocking(int fd);
 
+/* Bytes in a pipe that nobody has read yet, asked at either end (FIONREAD); -1 on failure. */
+int spool_unread(int fd);
+
 /* epoll(7), level-triggered. */
 struct spool_event {
   uint32_t events;
@@ -75,5 +78,9 @@ int spool_signalfd_next(int fd);
 /* A timer by the wall clock: it fires at the given time, and at once when the clock is set (read: ECANCELED). */
 int spool_wall_timer(void);
 int spool_wall_timer_set(int fd, int64_t seconds, int64_t nanoseconds);
+
+/* Lets go of the pages of program text that only the start needed (MADV_DONTNEED on read-only, file-backed segments:
+   what is used again comes back from the page cache). Returns how many segments were let go. */
+int spool_release_text(void);
 
 #endif
