@@ -27,6 +27,7 @@ struct HouseRulesTests {
     "Sources/SpoolStore/AuditLog.swift": "audit files past their retention",
     "Sources/SpoolStore/RollupFile.swift": "rollups and how far retention has read, in log/",
     "Sources/JobEngine/StatusFile.swift": "status.json",
+    "Sources/JobSecrets/KeyFile.swift": "data.key and data.pub",
     "Sources/JobEngine/Engine+Drain.swift": "status.json",
   ]
 
