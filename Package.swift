@@ -25,6 +25,8 @@ let package = Package(
     .target(name: "CTomlShim"),
     // jobspool.toml, handlers/ and schedules/, with the line of every mistake.
     .target(name: "SpoolConfig", dependencies: ["JobModel", "CTomlShim"], swiftSettings: strict),
+    // JSON Schema of payloads.
+    .target(name: "JobSchema", dependencies: ["JobModel"], swiftSettings: strict),
     // The disk: the only module that renames or unlinks a job.
     .target(
       name: "SpoolStore",
@@ -70,7 +72,14 @@ let package = Package(
     .testTarget(name: "JobModelTests", dependencies: ["JobModel", "SpoolTestSupport"], swiftSettings: strict),
     .testTarget(
       name: "SpoolConfigTests", dependencies: ["SpoolConfig", "JobModel", "SpoolTestSupport"], swiftSettings: strict),
-    .testTarget(name: "JobEngineTests", dependencies: ["JobEngine"], swiftSettings: strict),
+    .testTarget(
+      name: "JobSchemaTests", dependencies: ["JobSchema", "JobModel", "SpoolTestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "JobEngineTests",
+      dependencies: [
+        "JobEngine", "JobModel", "SpoolStore", "SpoolTestSupport", .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: strict),
     .testTarget(
       name: "JobHandlersTests", dependencies: ["JobHandlers", "JobEngine", "JobModel", "CSpoolShims"],
       swiftSettings: strict),

@@ -42,3 +42,7 @@ uint64_t spool_random(void) {
 }
 
 const void *spool_memrchr(const void *bytes, int byte, size_t size) { return memrchr(bytes, byte, size); }
+
+const void *spool_memmem(const void *bytes, size_t size, const void *wanted, size_t length) {
+  return memmem(bytes, size, wanted, length);
+}

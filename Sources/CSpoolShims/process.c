@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
@@ -101,6 +102,11 @@ int spool_contains(const void *bytes, size_t size, const void *part, size_t part
 int spool_pipe(int fds[2]) { return pipe2(fds, O_CLOEXEC); }
 
 int spool_set_nonblocking(int fd) { return fcntl(fd, F_SETFL, O_NONBLOCK); }
+
+int spool_unread(int fd) {
+  int count = 0;
+  return ioctl(fd, FIONREAD, &count) == 0 ? count : -1;
+}
 
 int spool_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
 

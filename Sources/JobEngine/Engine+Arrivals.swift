@@ -73,6 +73,7 @@ extension Engine {
     flows.unblock(id)
     waitingFor[id] = nil
     condemned[id] = nil
+    if occupied[id] == nil { notices.deadlines.remove(id) }
     status.touch()
   }
 
@@ -106,7 +107,7 @@ extension Engine {
     finishBatches()
   }
 
-  private func look(at id: String, now: WallTime) throws(SpoolError) {
+  func look(at id: String, now: WallTime) throws(SpoolError) {
     switch try spool.peek(id, limit: settings.daemon.maxJobBytes, now: now) {
     case .gone:
       forget(id)
@@ -137,6 +138,10 @@ extension Engine {
     let isKnown = isKnown(job.type)
     if !isTwin { noteFiring(id) }
     let isNews = !isTwin && announces(id, job.record)
+    if !isTwin, refusal(of: job, by: job.record?.submittedBy?.uid ?? uid) != nil {
+      if isNews { announce(id, job, firstSeen: firstSeen, uid: uid, key: nil, now: now) }
+      return agenda.insertForJudgement(id)
+    }
     let key = isNews ? submissionKey(of: job) : nil
     if let key, !admits(job.type, key: key, at: now) {
       let rate = settings.handlers[job.type]?.rate?.rate.text ?? ""
@@ -157,6 +162,7 @@ extension Engine {
         if agenda.contains(id) { incoming.append(id) }
       }
     }
+    watchDeadline(id, job, firstSeen: firstSeen)
     if let batch = job.batch, flows.isWatched(batch: batch) { flows.member(id, of: batch, .open) }
     guard job.after.isEmpty || job.record?.attempt ?? 0 > 0 else {
       return placeBlocked(BlockedArrival(id: id, job: job, firstSeen: firstSeen))

@@ -76,6 +76,10 @@ extension Engine {
       judge(claim, job, record, now: now)
       return false
     }
+    if let problem = refusal(of: job, by: record.submittedBy?.uid ?? claim.uid) {
+      bury(claim, record, .rejected, problem.error, .reject, now: now)
+      return false
+    }
     guard agenda.types[pick.type].name == job.type, job.notBefore.map({ $0 <= now }) ?? true,
       job.expiry.map({ $0 >= now }) ?? true
     else {
@@ -85,7 +89,8 @@ extension Engine {
     }
     let number = record.attempt + 1
     do throws(SpoolError) {
-      try transitions.noteClaim(claim, type: job.type, attempt: number, rateKey: pick.keys.rate, at: now)
+      try transitions.noteClaim(
+        claim, type: job.type, attempt: number, waited: now - pick.readySince, rateKey: pick.keys.rate, at: now)
     } catch {
       try putBack(claim)
       throw error
@@ -99,6 +104,12 @@ extension Engine {
 
   private func putBack(_ claim: consuming Claim) throws(SpoolError) {
     let id = claim.id
+    if case .success(let job) = claim.content, job.record == nil, !accounts.isOwn(claim.uid) {
+      // Adopted by the claim, it belongs to us now: put back as it is, it would count as ours, with all that we may.
+      var record = JobRecord.taken(from: claim, submitter: submitter(claim.uid), node: node)
+      record.state = .new
+      return settling.add(Settlement(claim, .release, record))
+    }
     if try transitions.unclaim(claim) {
       occupied[id] = nil
       incoming.append(id)
@@ -137,6 +148,7 @@ extension Engine {
     do throws(StartProblem) {
       running[attempt.id] = attempt
       try runner.start(request) { [unowned self] event in attemptReported(attempt, event) }
+      if !status.alerts.isEmpty { calm("handler:\(attempt.job.type)") }
       if attempt.isCancelled { runner.stop(attempt.id, reason: .cancelled) }
     } catch {
       running[attempt.id] = nil
@@ -199,16 +211,16 @@ extension Engine {
         details: Array("{\"expires_at\":\"\(expiry.rfc3339)\"}".utf8))
       return bury(claim, record, .expired, error, .expire, now: now)
     }
+    if let problem = refusal(of: job, by: record.submittedBy?.uid ?? claim.uid) {
+      return bury(claim, record, .rejected, problem.error, .reject, now: now)
+    }
     guard !isKnown(job.type) else {
       do throws(SpoolError) { try putBack(claim) } catch { troubled(error) }
       return
     }
     let near = Spelling.nearest(to: job.type, among: settings.handlers.keys).map { "; did you mean \"\($0)\"?" } ?? ""
-    let problem =
-      JobType.isReserved(job.type)
-      ? JobProblem(.reservedType, "types beginning with \"jobspool.\" are the program's own", key: "type")
-      : JobProblem(
-        .unknownType, "no handler for the type \"\(job.type)\": there is no handlers/\(job.type).toml\(near)", key: "type")
+    let problem = JobProblem(
+      .unknownType, "no handler for the type \"\(job.type)\": there is no handlers/\(job.type).toml\(near)", key: "type")
     bury(claim, record, .rejected, problem.error, .reject, now: now)
   }
 

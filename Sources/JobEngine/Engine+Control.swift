@@ -144,6 +144,7 @@ extension Engine {
       }
       return answer(ControlRequest(name: name))
     }
+    if verb == "edit" { return edit(name, request, isOperator: isOperator, who: who) }
     if verb == "run-schedule" {
       guard isOperator else { return deny(name, who, "run a schedule") }
       guard let names = request["jobs"]?.array, names.allSatisfy({ $0.string != nil }) else {
@@ -152,7 +153,7 @@ extension Engine {
       return answer(runSchedules(names.compactMap(\.string), request: name, by: who))
     }
     guard let known = OperatorVerb(rawValue: verb) else {
-      let expected = (OperatorVerb.allCases.map(\.rawValue) + ["reload", "run-schedule"]).joined(separator: ", ")
+      let expected = (OperatorVerb.allCases.map(\.rawValue) + ["edit", "reload", "run-schedule"]).joined(separator: ", ")
       return answer(
         name, refusal: SpoolError(.system, "\"do\": expected one of \(expected), found \"\(verb)\""), code: "bad_request")
     }
@@ -181,6 +182,38 @@ extension Engine {
     do throws(SpoolError) { try transitions.audit.commit() } catch { troubled(error) }
     if pending.open.isEmpty { answer(pending) } else { requests.append(pending) }
     turnSoon()
+  }
+
+  /// `{"do":"edit","job":ID,"text":"…"}`: the new text of a job that waits, is held or is dead.
+  private func edit(_ name: String, _ request: JSONValue, isOperator: Bool, who: String) {
+    guard isOperator else { return deny(name, who, "edit jobs") }
+    guard let id = request["job"]?.string, let text = request["text"]?.string else {
+      return answer(
+        name, refusal: SpoolError(.system, "an edit needs \"job\", an id, and \"text\", the new job"),
+        code: "bad_request")
+    }
+    var done = ControlRequest(name: name)
+    do throws(SpoolError) {
+      guard occupied[id] == nil else {
+        throw SpoolError(.wrongState, "cannot edit \(id): it is running; cancel it first")
+      }
+      let work = Operator(
+        transitions: transitions, maxJobBytes: settings.daemon.maxJobBytes, now: effects.now(), by: who)
+      // Of a job that waits, the agenda knows what it was; the next look tells what it is.
+      if try spool.exists(id, in: .new) {
+        // One that came in a moment ago is announced as it was dropped.
+        if !agenda.contains(id) { try look(at: id, now: effects.now()) }
+        forget(id)
+        incoming.append(id)
+      }
+      done.results.append((id, .success(try work.edit(id, Array(text.utf8)))))
+      proven[id] = nil
+    } catch {
+      done.results.append((id, .failure(error)))
+    }
+    status.touch()
+    turnSoon()
+    answer(done)
   }
 
   private struct Rest { var state: JobState? }

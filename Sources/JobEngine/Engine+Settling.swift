@@ -67,6 +67,7 @@ extension Engine {
     record.spent = true
     record.runAt = nil
     if reason == .stalled { noteStalled(attempt, now) }
+    noticeEnded(attempt, end)
     settle(attempt, verdict, record, now: now)
   }
 
@@ -112,7 +113,10 @@ extension Engine {
       record.finishedAt = now
       transition = outcome == .cancelled ? .cancel : .bury
     }
-    settling.add(Settlement(claim, transition, record))
+    let settlement = Settlement(claim, transition, record)
+    // Who cancels a job breaks no promise of its handler.
+    if transition != .cancel { settlement.sla = attempt.handler.sla }
+    settling.add(settlement)
   }
 
   /// Hands an attempt back: we interrupted it, or never started it.
@@ -156,6 +160,7 @@ extension Engine {
 
   /// Step four: what is durable becomes visible.
   func publish(_ settlements: [Settlement]) {
+    raiseNotices(for: settlements)
     for settlement in settlements {
       do throws(SpoolError) {
         guard try transitions.publish(settlement) else {
@@ -192,6 +197,7 @@ extension Engine {
     case .discardTwin, .refuseTwin:
       break
     default:
+      notices.deadlines.remove(id)
       flowRested(id, batch: settlement.job?.batch, isDone: settlement.record.outcome == .done)
       turnSoon()
     }

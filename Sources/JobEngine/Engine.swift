@@ -68,11 +68,13 @@ package final class Engine {
   var young: Set<String> = []
 
   var status = StatusFile()
+  var housekeeping = Housekeeping()
   var pausedTypes: Set<String> = []
   var isPaused = false
   var isLowOnDisk = false
   var spaceChecked = Duration.zero
   var drain = Drain.no
+  var notices = NoticeDesk()
   /// Who asked for the end of a job, for its audit line.
   var operators: [String: String] = [:]
   var requests: [ControlRequest] = []
@@ -129,11 +131,13 @@ package final class Engine {
     let previous = try noteStart(now)
     configureAgenda()
     raiseBrokenSchedules()
+    let left = try Scan.ids(in: .cur, of: spool)
     let recovery = Recovery(
       transitions: transitions, maxJobBytes: settings.daemon.maxJobBytes, now: now,
       policy: { [settings] in settings.handlers[$0]?.retry }, random: effects.random)
     var report = try recovery.run()
     if !previous.wasClean, previous.boot != Effects.bootID { report.repaired += try recovery.completeTornEnds() }
+    for problem in report.problems { raise("recovery", problem) }
     if !report.isEmpty {
       logger.notice(
         "recovered \(report.crashed) interrupted, \(report.completed) finished, \(report.returned) unstarted jobs")
@@ -150,6 +154,7 @@ package final class Engine {
         writer.int(report.repaired)
       }
     }
+    retell(left)
     if !previous.wasClean { carefulUntil = EventLoop.now + .seconds(Limits.carefulSeconds) }
     let waiting = Set(try Scan.ids(in: .new, of: spool))
     announced = try AuditReader.known(waiting, in: spool)
@@ -160,6 +165,7 @@ package final class Engine {
     loop.beforeWait = { [unowned self] in turn() }
     scan()
     scheduleRescan()
+    keepHouse()
   }
 
   /// Writes `daemon_started`; tells whether the daemon before us stopped in order, and in which boot it began.
@@ -206,6 +212,8 @@ package final class Engine {
     flush()
     startClaimed()
     commit()
+    noteLate()
+    sendNotices()
     publishStatus()
     finishDrain()
     scheduleTimer()
@@ -228,7 +236,7 @@ package final class Engine {
   private func scheduleTimer() {
     if let timer { loop.cancel(timer) }
     timer = nil
-    guard drain == .no, let due = agenda.nextDue() else { return }
+    guard drain == .no, let due = [agenda.nextDue(), notices.deadlines.next()].compactMap(\.self).min() else { return }
     // Wall time may jump; a look at least once a minute finds out. Rounded up, so as not to wake just before.
     let wait = max(.milliseconds(1), min(due - effects.now() + .milliseconds(1), .seconds(60)))
     timer = loop.after(wait) {}
@@ -241,6 +249,8 @@ package final class Engine {
       probeBroken()
       buryForsaken()
       sweep()
+      keepHouse()
+      accounts.forgetMemberships()
       scheduleRescan()
     }
   }
@@ -325,6 +335,7 @@ package final class Engine {
     } catch {
       logger.error("\(error)")
     }
+    raiseNotice(ofAlert: code, message)
   }
 
   /// The same for the composition root.
@@ -385,6 +396,8 @@ package final class Engine {
     for name in new.brokenSchedules.keys { new.schedules[name] = settings.schedules[name] }
     settings = new
     agenda.maxJobs = new.daemon.maxJobs
+    forgiveReceivers()
+    accounts.forgetMemberships()
     configureAgenda()
     configureSchedules(effects.now())
     raiseBrokenSchedules()
@@ -427,7 +440,8 @@ package final class Engine {
     agenda.setPools(settings.daemon.pools)
     for (type, handler) in settings.handlers {
       let rate = handler.rate.flatMap { $0.over == .wait ? $0.rate : nil }
-      agenda.configure(type, concurrency: handler.concurrency, pool: handler.pool, rate: rate)
+      agenda.configure(
+        type, concurrency: handler.concurrency, pool: handler.pool, rate: rate, isBeside: type == Notice.type)
       calm("handler:\(type)")
     }
     for (type, reason) in settings.broken {

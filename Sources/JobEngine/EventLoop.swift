@@ -47,6 +47,7 @@ package final class EventLoop {
 
   /// Called before each wait, after every callback that was ready: the place to do once what many events asked for.
   package var beforeWait: (() -> Void)?
+  private var errands: [() -> Void] = []
 
   private let epoll: Int32
   /// By descriptor number. The serial in epoll's tag tells this watch from an earlier one of the same number.
@@ -128,6 +129,13 @@ package final class EventLoop {
   /// Forgets a timer; one that has fired is fine.
   package func cancel(_ timer: LoopTimer) { timers.remove(timer) }
 
+  // MARK: Errands
+
+  /// Calls `body` once, right before the next wait and after `beforeWait`: the place to hand out in one piece what a
+  /// whole round has collected. It may not cause anything that `beforeWait` would have to deal with: nobody looks before
+  /// the next event.
+  package func beforeNextWait(_ body: @escaping () -> Void) { errands.append(body) }
+
   // MARK: Signals
 
   /// Calls `handler` for each arrival of `signal` (several at once may come as one: signal(7)).
@@ -174,11 +182,16 @@ package final class EventLoop {
     while !stopped { try runOnce(timeout: nil) }
   }
 
-  /// One round: `beforeWait`, wait for the first event (at most `timeout`; nil is for ever), all callbacks of what is
+  /// One round: `beforeWait`, errands, wait for the first event (at most `timeout`; nil is for ever), all callbacks of what is
   /// ready, then all timers that are due.
   package func runOnce(timeout: Duration?) throws(Failure) {
     beforeWait?()
     if stopped, timeout == nil { return }
+    while !errands.isEmpty {
+      let round = errands
+      errands = []
+      for errand in round { errand() }
+    }
     let found = spool_epoll_wait(epoll, &ready, Int32(ready.count), patience(timeout))
     guard found >= 0 || errno == EINTR else { throw Failure("epoll_pwait2", errno: errno) }
     for index in 0..<max(0, Int(found)) {

@@ -95,8 +95,8 @@ package struct AttemptEnd: Sendable {
   /// What the handler said about its failure on descriptor 3, or what the runner found (output too large, say).
   package var error: JobError?
   package var retryIn: Duration?
-  /// A worker's `"retry": false`.
-  package var permanent = false
+  /// True: a worker's `"retry": false`. False: the exit code is that of a worker and says nothing about this one job.
+  package var permanent: Bool?
   /// Largest resident set in bytes and CPU time, from wait4's rusage.
   package var peakMemory: Int?
   package var cpuTime: Duration?

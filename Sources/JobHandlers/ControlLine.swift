@@ -39,7 +39,8 @@ package struct ControlLine: Sendable, Equatable {
     for member in members { try read(member.key, member.value) }
   }
 
-  private mutating func read(_ key: String, _ value: JSONValue) throws(Problem) {
+  /// Takes one member; a worker's lines have the same ones.
+  mutating func read(_ key: String, _ value: JSONValue) throws(Problem) {
     switch key {
     case "progress":
       guard let percent = value.double, percent.isFinite else {

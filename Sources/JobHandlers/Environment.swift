@@ -52,6 +52,17 @@ enum Environment {
     ]
   }
 
+  /// The same for a long-lived process: nothing about a job, and a number that tells its processes from those of others.
+  static func variables(worker number: Int, _ request: AttemptRequest) -> [String] {
+    [
+      "JOBSPOOL_WORKER=\(number)",
+      "JOBSPOOL_TYPE=\(request.handler.type)",
+      "JOBSPOOL_DIR=\(request.spoolPath)",
+      "JOBSPOOL_NODE=\(request.node)",
+      "JOBSPOOL_TOKEN=\(request.token)",
+    ]
+  }
+
   private static func name(_ entry: [CChar]) -> String {
     String(decoding: entry.prefix { $0 != 0 && $0 != 61 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }

@@ -261,7 +261,8 @@ final class ExecAttempt {
     end(&pidFile)
     end(&pipes.input)
     let summary = summary(reaped: reaped == pid, status: status, usage: usage)
-    let remains = Strays.Remains(id: request.id, leader: pid, token: request.token, running: othersRunning)
+    let remains = Strays.Remains(
+      id: request.id, mark: "JOBSPOOL_ID=\(request.id)", leader: pid, token: request.token, running: othersRunning)
     strays.clear(remains) { [self] in finish(summary) }
   }
 

@@ -13,9 +13,11 @@ package import JobModel
 /// which the kernel would throw exit codes away.
 package final class ExecRunner: JobRunner {
   private let loop: EventLoop
-  private let strays: Strays
-  private let inherited: [[CChar]]
-  private let searchPath: String
+  let strays: Strays
+  let inherited: [[CChar]]
+  let searchPath: String
+  /// What runs elsewhere and may have left a stray: the workers.
+  var alsoRunning: () -> [String] = { [] }
   private var launches: [String: Launch] = [:]
   private var attempts: [String: ExecAttempt] = [:]
   private var hurrying = false
@@ -40,10 +42,15 @@ package final class ExecRunner: JobRunner {
     _ request: AttemptRequest, report: @escaping (AttemptEvent) -> Void
   ) throws(StartProblem) {
     precondition(attempts[request.id] == nil, "job \(request.id) is running already")
+    // A worker expects many jobs and answers in lines: run once per job it would only seem to work.
+    guard request.handler.mode == .exec else {
+      throw StartProblem(
+        .broken, "\(request.handler.file): mode: \"\(request.handler.mode.rawValue)\" is not run here; use \"exec\"")
+    }
     let id = request.id
     attempts[id] = try ExecAttempt(
       request, launch: launch(request.handler), loop: loop, strays: strays,
-      othersRunning: { [unowned self] in attempts.keys.filter { $0 != id } },
+      othersRunning: { [unowned self] in running.filter { $0 != id } },
       over: { [unowned self] attempt in attempts[attempt.request.id] = nil },
       report: report)
   }
@@ -58,15 +65,14 @@ package final class ExecRunner: JobRunner {
     for attempt in attempts.values { attempt.killNow() }
   }
 
+  /// The attempts and workers there are now, as `Strays` names them.
+  var running: [String] { attempts.keys + alsoRunning() }
+
   /// Whether a handler could be started now; the message otherwise. Used by configuration checks.
   package func check(_ settings: HandlerSettings) throws(StartProblem) { _ = try launch(settings) }
 
-  private func launch(_ settings: HandlerSettings) throws(StartProblem) -> Launch {
-    // A worker expects many jobs and answers in lines: run once per job it would only seem to work.
-    guard settings.mode == .exec else {
-      throw StartProblem(
-        .broken, "\(settings.file): mode: \"\(settings.mode.rawValue)\" is not run here; use \"exec\"")
-    }
+  /// How a type is started, looked up again when its settings have changed or its program is gone.
+  func launch(_ settings: HandlerSettings) throws(StartProblem) -> Launch {
     if let launch = launches[settings.type], launch.settings == settings, launch.stillThere { return launch }
     launches[settings.type] = nil
     let launch = try Launch(settings, inherited: inherited, searchPath: searchPath)

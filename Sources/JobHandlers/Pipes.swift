@@ -2,8 +2,8 @@ internal import CSpoolShims
 internal import Glibc
 internal import JobEngine
 
-/// The four pipes between the daemon and one handler process: standard input, output, error and the control lines on
-/// descriptor 3. The daemon's ends never block; the child's ends do, as programs expect.
+/// The pipes between the daemon and one handler process: standard input, output, error and, for one in `exec` mode, the
+/// control lines on descriptor 3. The daemon's ends never block; the child's ends do, as programs expect.
 struct Pipes {
   /// Our ends; -1 once closed.
   var input: Int32 = -1
@@ -14,12 +14,12 @@ struct Pipes {
   private(set) var childEnds: [Int32] = []
 
   /// Throws `.busy` when no descriptors are left; nothing stays open then.
-  init() throws(StartProblem) {
+  init(control hasControl: Bool = true) throws(StartProblem) {
     do throws(StartProblem) {
       input = try open(childReads: true)
       output = try open(childReads: false)
       errors = try open(childReads: false)
-      control = try open(childReads: false)
+      if hasControl { control = try open(childReads: false) } else { childEnds.append(-1) }
     } catch {
       closeAll()
       throw error
@@ -40,7 +40,7 @@ struct Pipes {
 
   /// After the start: the child has its own copies, and only without ours does the end of the child end the streams.
   mutating func closeChildEnds() {
-    for end in childEnds { close(end) }
+    for end in childEnds where end >= 0 { close(end) }
     childEnds = []
   }
 

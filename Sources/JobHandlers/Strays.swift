@@ -40,19 +40,23 @@ final class Strays {
 
   deinit { if children >= 0 { close(children) } }
 
-  /// A job whose first process has ended and was reaped.
+  /// What is left of a job, or of a worker, whose first process has ended and was reaped.
   struct Remains {
+    /// The job's id, or "worker N", which is none.
     var id: String
+    /// The variable that its processes have in their environment and no other's have, with its value.
+    var mark: String
     var leader: pid_t
     var token: String
     /// Sessions the job's processes were found in. No pid is given out while a session has its number, and all of
     /// this happens before the last member is reaped.
     var sessions: Set<pid_t>
-    /// Ids of the jobs that run now, this one not included.
+    /// Ids of the jobs and workers that run now, this one not included.
     var running: () -> [String]
 
-    init(id: String, leader: pid_t, token: String, running: @escaping () -> [String]) {
+    init(id: String, mark: String, leader: pid_t, token: String, running: @escaping () -> [String]) {
       self.id = id
+      self.mark = mark
       self.leader = leader
       self.token = token
       sessions = [leader]
@@ -172,7 +176,7 @@ final class Strays {
   }
 
   private func marks(_ remains: Remains) -> [[UInt8]] {
-    [Array("JOBSPOOL_ID=\(remains.id)".utf8), Array("JOBSPOOL_TOKEN=\(remains.token)".utf8)]
+    [Array(remains.mark.utf8), Array("JOBSPOOL_TOKEN=\(remains.token)".utf8)]
   }
 
   private func reap(_ pid: pid_t) {

@@ -29,6 +29,9 @@ package struct Agenda {
     package var scheduled = 0
     /// Of those, how many wait for other jobs.
     package var blocked = 0
+    /// Runs beside `maxJobs` and though all else is paused: the program's own notices, which are due just when every place
+    /// is taken or the disk is full.
+    package var isBeside = false
   }
 
   package typealias PoolNumber = Int
@@ -59,6 +62,8 @@ package struct Agenda {
     package var keys: Keys
     /// When it came into `new/`.
     package var firstSeen: WallTime
+    /// Since when it could run, had no limit held it back.
+    package var readySince: WallTime
   }
 
   /// One waiting job as the agenda sees it.
@@ -135,9 +140,11 @@ package struct Agenda {
   ///   - pool: the name of a pool set by `setPools`.
   ///   - rate: how many may start in any interval; the window so far is kept when it stays the same.
   package mutating func configure(
-    _ type: String, concurrency: Int, pool: String? = nil, rate: Rate? = nil, broken: String? = nil
+    _ type: String, concurrency: Int, pool: String? = nil, rate: Rate? = nil, broken: String? = nil,
+    isBeside: Bool = false
   ) {
     let number = number(of: type)
+    types[number].isBeside = isBeside
     types[number].concurrency = concurrency
     types[number].broken = broken
     let poolNumber = pool.flatMap { name in pools.firstIndex { $0.name == name } }
@@ -168,6 +175,8 @@ package struct Agenda {
 
   /// Tells how a run of the type ended; `nil`: without a verdict on the type (handed back, or the job's own fault).
   package mutating func learn(_ type: TypeNumber, succeeded: Bool?, now: WallTime) {
+    // One receiver that is down is no reason to keep from the others what they should know.
+    guard !types[type].isBeside else { return }
     switch succeeded {
     case true?: types[type].circuit.succeeded()
     case false?: types[type].circuit.failed(now: now)
@@ -277,16 +286,17 @@ package struct Agenda {
   /// The next job that may start now. It counts as running until `ended`, its serial value until `rested`.
   package mutating func next(now: WallTime) -> Pick? {
     promote(now: now)
-    guard !isPaused, running < maxJobs else { return nil }
+    let isOpen = !isPaused && running < maxJobs
+    guard isOpen || hasBeside else { return nil }
     var best: (number: Int, slot: Int)?
     for number in types.indices {
-      guard mayStart(number, now: now), let slot = top(of: number, now: now) else { continue }
+      guard isOpen || types[number].isBeside, mayStart(number, now: now), let slot = top(of: number, now: now) else { continue }
       if let found = best, !Agenda.isEarlier(slots[slot], slots[found.slot]) { continue }
       best = (number, slot)
     }
     guard let best else { return nil }
     let id = names.name(best.slot)
-    let firstSeen = slots[best.slot].firstSeen
+    let slot = slots[best.slot]
     let keys = self.keys[UInt32(best.slot)] ?? .none
     popReady(best.number)
     forget(best.slot)
@@ -295,11 +305,15 @@ package struct Agenda {
     types[best.number].running += 1
     types[best.number].circuit.started()
     if let pool = types[best.number].pool { pools[pool].running += 1 }
-    running += 1
+    if !types[best.number].isBeside { running += 1 }
     if let value = keys.serial { busy.insert(SerialKey(type: best.number, value: value)) }
     if let key = keys.rate { rates[best.number]?.count(key, at: now) }
-    return Pick(id: id, type: best.number, keys: keys, firstSeen: WallTime(microseconds: firstSeen))
+    return Pick(
+      id: id, type: best.number, keys: keys, firstSeen: WallTime(microseconds: slot.firstSeen),
+      readySince: WallTime(microseconds: slot.line))
   }
+
+  private var hasBeside: Bool { types.contains { $0.isBeside && $0.waiting > $0.scheduled } }
 
   private func mayStart(_ number: Int, now: WallTime) -> Bool {
     let type = types[number]
@@ -312,7 +326,7 @@ package struct Agenda {
   package mutating func ended(_ type: TypeNumber) {
     types[type].running -= 1
     if let pool = types[type].pool { pools[pool].running -= 1 }
-    running -= 1
+    if !types[type].isBeside { running -= 1 }
   }
 
   /// A job with this serial value has come to rest: the next of its value may be picked.

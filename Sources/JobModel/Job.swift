@@ -37,7 +37,8 @@ package struct Job: Sendable, Equatable {
   package var tags: [String] = []
   /// Where `meta` lies in `bytes`.
   package var meta: Range<Int>?
-  package var notify: [String] = []
+  /// The occasions on which notices are raised for it, whatever `on` says; nil: as `on` says.
+  package var notify: [String]?
   package var record: JobRecord?
   /// Where the record's own text lies in `bytes`.
   package var recordText: Range<Int>?

@@ -15,6 +15,7 @@ package struct JobProblem: Error, Sendable, Equatable {
     case specialFile = "special_file"
     case forgedRecord = "forged_record"
     case wrongID = "wrong_id"
+    case notAllowed = "not_allowed"
   }
 
   package var code: Code
@@ -33,6 +34,13 @@ package struct JobProblem: Error, Sendable, Equatable {
   package var description: String {
     guard let place else { return message }
     return "line \(place.line), column \(place.column): \(message)"
+  }
+
+  /// The handler's `allow` names neither the user nor one of his groups.
+  package static func notAllowed(_ user: String, type: String, allow: [String]) -> JobProblem {
+    let allowed = allow.joined(separator: ", ")
+    return JobProblem(
+      .notAllowed, "\(user) may not submit jobs of the type \(type): its handler allows \(allowed)", key: "type")
   }
 
   package var error: JobError {

@@ -22,7 +22,7 @@ package enum JobScanner {
     "timeout", "after", "on_parent_dead", "batch", "parent", "tags", "meta", "notify", "jobspool",
   ]
 
-  package static let noticeKinds: Set<String> = ["done", "dead", "retried", "recovered", "stalled", "sla"]
+  package static let noticeKinds = Set(Notice.Occasion.allCases.filter(\.isAboutJobs).map(\.rawValue))
 }
 
 /// One scan in progress.

@@ -26,6 +26,12 @@ package enum Limits {
   package static let clockSetBackSeconds = 3 * 3600
   /// How long claims are synced before their handlers start, after an unclean start.
   package static let carefulSeconds = 300
+  /// Jobs retention purges between two rounds of the loop …
+  package static let purgesPerTurn = 200
+  /// … and how long it leaves the loop to others then.
+  package static let retentionPauseMilliseconds = 2
+  /// How often retention looks at the files themselves, for what the audit log does not tell.
+  package static let retentionWalkSeconds = 86_400
   /// After the disk was full, this much must be free before it is asked again, however small `min_free` is.
   package static let roomAfterFullDisk = 256 << 10
   /// Odd names in `new/` of which each gets an alert of its own.

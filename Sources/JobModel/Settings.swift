@@ -90,10 +90,9 @@ package struct Retention: Sendable, Equatable {
 package struct NoticeSettings: Sendable, Equatable {
   package enum Format: String, Sendable, CaseIterable { case standard, slack, discord }
   /// Everything `on` may name.
-  package static let occasions = [
-    "done", "dead", "retried", "recovered", "stalled", "sla", "schedule_missed", "handler_broken", "disk",
-  ]
+  package static let occasions = Notice.Occasion.allCases.map(\.rawValue)
 
+  /// Empty: only what jobs ask for by their own `notify`.
   package var on: [String] = []
   /// Only jobs of these types; all when empty.
   package var types: [String] = []
@@ -103,6 +102,13 @@ package struct NoticeSettings: Sendable, Equatable {
   /// Key of the Standard Webhooks signature.
   package var secret: String?
   package init() {}
+
+  /// The bytes of a secret as Standard Webhooks writes it: `whsec_`, which may be missing, and base64 of 16 bytes or more.
+  package static func signingKey(_ secret: String) -> [UInt8]? {
+    let text = secret.hasPrefix("whsec_") ? secret.dropFirst(6) : secret[...]
+    guard let key = Base64.decode(text), key.count >= 16 else { return nil }
+    return key
+  }
 }
 
 /// `handlers/TYPE.toml`.
@@ -119,7 +125,7 @@ package struct HandlerSettings: Sendable, Equatable {
   }
 
   package struct ProcessLimits: Sendable, Equatable {
-    /// Bytes of address space (RLIMIT_AS).
+    /// Bytes it may write into privately (RLIMIT_DATA).
     package var memory: Int?
     /// Processor time, whole seconds (RLIMIT_CPU).
     package var cpu: Duration?

@@ -39,20 +39,23 @@ extension Verdict {
   ///   - ending: how the handler's process ended.
   ///   - error: what was found wrong although it may have exited with 0 (too much output, say).
   ///   - stopReason: set when the engine ended it.
-  ///   - permanent: the handler said that trying again is pointless.
+  ///   - permanent: what the handler said about trying again: true, pointless; false, the exit code says nothing about
+  ///     this job; nil, nothing was said.
   ///   - retryIn: the handler's own wishes for the wait.
   ///   - attempt: counting from 1.
   ///   - crashes: earlier attempts of this round that crashed.
   ///   - random: a number in 0..<1 for the jitter.
   package static func of(
-    ending: HandlerEnding, error: JobError? = nil, stopReason: StopReason? = nil, permanent: Bool = false,
+    ending: HandlerEnding, error: JobError? = nil, stopReason: StopReason? = nil, permanent: Bool? = nil,
     retryIn: Duration? = nil, attempt: Int, crashes: Int = 0, policy: RetryPolicy,
     random: Double
   ) -> Verdict {
     if stopReason == .cancelled { return .bury(.cancelled) }
     if ending == .exited(0), error == nil, stopReason == nil { return .finish }
-    if case .exited(let code) = ending, stopReason == nil, permanentExits.contains(code) { return .bury(.failed) }
-    if permanent { return .bury(.failed) }
+    if case .exited(let code) = ending, stopReason == nil, permanent == nil, permanentExits.contains(code) {
+      return .bury(.failed)
+    }
+    if permanent == true { return .bury(.failed) }
     guard attempt < policy.maxAttempts else { return .bury(.failed) }
     // A job that took the daemon down with it is tried at once the first time: it was most likely not its fault.
     if ending == .crashed, crashes == 0 { return .retry(after: .zero) }

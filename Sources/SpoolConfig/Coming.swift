@@ -6,18 +6,8 @@ enum Coming {
   /// A key or a table of keys; with `value`, only that text counts.
   private static let table: [(file: ConfigKeys, key: String, value: String?)] = [
     (.daemon, "web", nil),
-    (.daemon, "pools", nil),
-    (.daemon, "retain", nil),
-    (.daemon, "notify", nil),
-    (.handler, "mode", "worker"),
-    (.handler, "serial_by", nil),
-    (.handler, "pool", nil),
-    (.handler, "rate", nil),
     (.handler, "schema", nil),
     (.handler, "encrypt", nil),
-    (.handler, "retain", nil),
-    (.handler, "allow", nil),
-    (.handler, "sla", nil),
   ]
 
   static func covers(_ file: ConfigKeys, pattern: String, value: TOMLNode.Value?) -> Bool {

@@ -93,7 +93,7 @@ enum DaemonFile {
       reader.refuse("on", "is missing: a list of \(oneOf(NoticeSettings.occasions))")
     }
     notice.on =
-      reader.list("on", of: oneOf(NoticeSettings.occasions), count: 1...NoticeSettings.occasions.count) { node in
+      reader.list("on", of: oneOf(NoticeSettings.occasions), count: 0...NoticeSettings.occasions.count) { node in
         node.plainText.flatMap { NoticeSettings.occasions.contains($0) ? $0 : nil }
       } ?? []
     notice.types =
@@ -105,7 +105,9 @@ enum DaemonFile {
     }
     notice.format = reader.choice("format") ?? notice.format
     notice.command = reader.command("command") ?? []
-    notice.secret = reader.text("secret")
+    notice.secret = reader.value("secret", "whsec_ and base64 of at least 16 bytes, as the receiver shows it") { node in
+      node.plainText.flatMap { NoticeSettings.signingKey($0) == nil ? nil : $0 }
+    }
     switch (reader["webhook"] != nil, reader["command"] != nil) {
     case (true, true): reader.refuse("command", "either webhook or command, not both: write a second [[notify]]")
     case (false, false): reader.refuse("webhook", "is missing: a notice needs webhook or command")

@@ -3,9 +3,11 @@ internal import Glibc
 
 package struct Accounts {
   private var names: [UInt32: String] = [:]
-  private let daemonUID = geteuid()
+  private var memberships: [UInt32: Set<UInt32>] = [:]
+  private let daemonUID: UInt32
 
-  package init() {}
+  /// - Parameter daemonUID: the user the daemon runs as; this process's when it is the daemon.
+  package init(daemonUID: UInt32 = geteuid()) { self.daemonUID = daemonUID }
 
   /// The login name, or the number as text for a user the system does not know.
   package mutating func name(of uid: UInt32) -> String {
@@ -20,13 +22,47 @@ package struct Accounts {
   package func isOperator(_ uid: UInt32) -> Bool {
     if uid == 0 || uid == daemonUID { return true }
     guard let entry = getpwuid(uid) else { return false }
-    let name = String(cString: entry.pointee.pw_name)
-    if name == "jobspool-web" { return true }
-    let primary = entry.pointee.pw_gid
+    if String(cString: entry.pointee.pw_name) == "jobspool-web" { return true }
     guard let admin = getgrnam("jobspool-admin")?.pointee.gr_gid else { return false }
-    var count: Int32 = 256
-    var groups = [gid_t](repeating: 0, count: Int(count))
-    guard getgrouplist(name, primary, &groups, &count) >= 0 else { return false }
-    return groups.prefix(Int(count)).contains(admin)
+    return Accounts.groups(of: uid).contains(admin)
+  }
+
+  /// The daemon's own user.
+  package func isOwn(_ uid: UInt32) -> Bool { uid == daemonUID }
+
+  /// Whether a handler's `allow` lets this user submit: everybody when it is empty, root and the daemon's user always, and
+  /// users and groups (`@staff`) it names. A name the system does not know allows nobody.
+  package mutating func maySubmit(_ uid: UInt32, _ allow: [String]) -> Bool {
+    if allow.isEmpty || uid == 0 || isOwn(uid) { return true }
+    let name = name(of: uid)
+    return allow.contains { entry in
+      guard entry.hasPrefix("@") else { return entry == name || entry == "\(uid)" }
+      guard let group = getgrnam(String(entry.dropFirst()))?.pointee.gr_gid else { return false }
+      return groups(of: uid).contains(group)
+    }
+  }
+
+  /// Forgets who is in which group: an administrator may have changed it.
+  package mutating func forgetMemberships() { memberships.removeAll() }
+
+  private mutating func groups(of uid: UInt32) -> Set<UInt32> {
+    if let known = memberships[uid] { return known }
+    let groups = Accounts.groups(of: uid)
+    memberships[uid] = groups
+    return groups
+  }
+
+  private static func groups(of uid: UInt32) -> Set<UInt32> {
+    guard let entry = getpwuid(uid) else { return [] }
+    let name = String(cString: entry.pointee.pw_name)
+    let primary = entry.pointee.pw_gid
+    var count: Int32 = 64
+    while true {
+      let room = count
+      var groups = [gid_t](repeating: 0, count: Int(room))
+      if getgrouplist(name, primary, &groups, &count) >= 0 { return Set(groups.prefix(Int(count))) }
+      // It says how many there are.
+      guard count > room else { return [primary] }
+    }
   }
 }

@@ -3,7 +3,8 @@
 /// hash in the journal covers that.
 ///
 /// Safe while the log grows: files are listed first, each is looked at as long as it was then. Files that retention
-/// removed are missing at the beginning only, where nothing says what came before.
+/// removed are missing at the beginning only; a `purged` line with the last number and hash of each says that they were
+/// removed in order, and a beginning that no such line explains is told apart (`unexplained`).
 internal import Glibc
 internal import JobModel
 
@@ -25,6 +26,11 @@ package struct AuditCheck: Sendable {
   /// Node → hash of its last line.
   package private(set) var heads: [String: String] = [:]
 
+  /// Node → number of its first line, where that is not 1 and no line says that retention removed what came before.
+  package private(set) var unexplained: [String: Int] = [:]
+  /// Nodes whose oldest files retention removed, and the number of the first line left.
+  package private(set) var retired: [String: Int] = [:]
+
   /// What is damaged, torn ends left out.
   package var damage: [AuditFault] { faults.filter { !$0.isTorn } }
   package var torn: [AuditFault] { faults.filter(\.isTorn) }
@@ -34,7 +40,18 @@ package struct AuditCheck: Sendable {
     var sequence: Int?
     var head: String?
     var previous: (file: String, line: Int)?
+    /// The first line, when it is not number 1.
+    var first: (sequence: Int, previous: String)?
   }
+
+  /// What lines about removed files say of where the chain went on.
+  private struct Removal: Hashable {
+    var node: String
+    var sequence: Int
+    var hash: String
+  }
+
+  private var removals: Set<Removal> = []
 
   /// Looks at all files of all nodes.
   package init(_ spool: Spool) throws(SpoolError) {
@@ -48,7 +65,15 @@ package struct AuditCheck: Sendable {
       let isNewest = all.last { $0.node == file.node } == file
       check(map, file.name, &chains[file.node, default: Chain()], mayGrow: isLive && isNewest)
     }
-    for (node, chain) in chains { heads[node] = chain.head }
+    for (node, chain) in chains {
+      heads[node] = chain.head
+      guard let first = chain.first else { continue }
+      if removals.contains(Removal(node: node, sequence: first.sequence - 1, hash: first.previous)) {
+        retired[node] = first.sequence
+      } else {
+        unexplained[node] = first.sequence
+      }
+    }
   }
 
   private mutating func check(_ map: MappedFile, _ file: String, _ chain: inout Chain, mayGrow: Bool) {
@@ -68,6 +93,8 @@ package struct AuditCheck: Sendable {
       let isKnown = unsure.isEmpty
       unsure = []
       lines += 1
+      noteRemoval(line)
+      if chain.sequence == nil, fields.sequence != 1 { chain.first = fields }
       if isKnown { compare(fields, file, number, chain) }
       chain.sequence = fields.sequence
       chain.head = Digest.sha256(line)
@@ -85,6 +112,15 @@ package struct AuditCheck: Sendable {
           message: "torn by a crash: \(map.bytes.count - whole) bytes without a newline; "
             + "the next start of the daemon cuts them off", isTorn: true))
     }
+  }
+
+  /// A `purged` line without a job is about a file of the log.
+  private mutating func noteRemoval(_ line: UnsafeRawBufferPointer) {
+    guard let head = AuditLineHead(line), head.event == .purged, head.job == nil,
+      let value = try? JSONReader.parse(Array(line)), let file = value["file"]?.string.flatMap(AuditFile.init(name:)),
+      let sequence = value["last_seq"]?.int, let hash = value["last_hash"]?.string
+    else { return }
+    removals.insert(Removal(node: file.node, sequence: sequence, hash: hash))
   }
 
   private mutating func compare(

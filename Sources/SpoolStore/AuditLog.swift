@@ -155,6 +155,31 @@ package final class AuditLog {
     synced()
   }
 
+  /// Removes a file that retention has no use for any more. A line says so first, with where the chain of that node goes on,
+  /// so that `audit verify` can tell it from a file that somebody took away. The file being written stays.
+  package func retire(_ file: AuditFile, at time: WallTime) throws(SpoolError) {
+    guard file.name != AuditFile.name(node: node, day: day) else { return }
+    let (hash, last, _, _) = try AuditLog.end(of: file, in: spool)
+    try append(.purged, at: time) { writer in
+      writer.key("file")
+      writer.string(file.name)
+      writer.key("reason")
+      writer.string("retention: older than retain.log")
+      if let hash, let last {
+        writer.key("last_seq")
+        writer.int(last)
+        writer.key("last_hash")
+        writer.string(hash)
+      }
+    }
+    try flush()
+    do throws(Errno) { try spool.syscalls.unlink(spool.descriptor(Spool.Folder.log), file.name) } catch {
+      guard error == .noEntry else {
+        throw SpoolError(doing: "removing an old audit file", path: "\(spool.path)/log/\(file.name)", error)
+      }
+    }
+  }
+
   private var currentPath: String { "\(spool.path)/log/\(AuditFile.name(node: node, day: day))" }
 
   private func roll(to next: String) throws(SpoolError) {

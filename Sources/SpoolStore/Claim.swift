@@ -54,6 +54,8 @@ package final class Settlement {
   let claim: Claim
   /// The file goes to `dead/ID.bad` whole, and a new object with only the record stands for it.
   let isWhole: Bool
+  /// From submission to end, as the handler promises; its line then says whether that was kept.
+  package var sla: Duration?
   package internal(set) var isWritten = false
   package internal(set) var isNoted = false
 

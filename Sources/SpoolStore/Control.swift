@@ -89,7 +89,7 @@ extension SpoolError.Code {
   package static func named(_ name: String) -> SpoolError.Code {
     let known: [SpoolError.Code] = [
       .system, .noSpool, .badFileSystem, .locked, .denied, .noSpace, .exists, .noSuchJob, .wrongState,
-      .needsDaemon,
+      .badJob, .needsDaemon,
     ]
     return known.first { $0.name == name } ?? .system
   }

@@ -24,7 +24,10 @@ package struct FsckRepair {
     for finding in findings where finding.code == .twoStates {
       if let id = finding.job, let what = try removeCopy(id) { done.append(what) }
     }
+    // A file of another job under the name of a done one would be taken for that job's end.
+    let doubtful = Set(findings.filter { $0.code == .twoStates }.compactMap(\.job))
     let claimed = findings.filter { $0.code == .claimedWithoutDaemon }.compactMap(\.job)
+      .filter { !doubtful.contains($0) }
     if !claimed.isEmpty {
       let recovery = Recovery(
         transitions: transitions, maxJobBytes: 64 << 20, now: now, policy: { _ in nil }, random: { 0 })

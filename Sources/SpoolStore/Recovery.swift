@@ -38,6 +38,8 @@ package struct Recovery {
     package var returned = 0
     package var twins = 0
     package var repaired = 0
+    /// Jobs that stay in `cur/` for an administrator to look at, and why; they keep nobody else waiting.
+    package var problems: [String] = []
     package init() {}
     package var isEmpty: Bool { self == Report() }
   }
@@ -45,24 +47,35 @@ package struct Recovery {
   package func run() throws(SpoolError) -> Report {
     var report = Report()
     var settlements: [Settlement] = []
+    report.repaired += try completeEdits()
     let ids = try Scan.ids(in: .cur, of: transitions.spool)
     let traces = try AuditReader.traces(of: Set(ids), in: transitions.spool)
     for id in ids.sorted() {
-      let trace = traces[id]
-      if let claimed = trace?.claim {
-        if claimed["twin_of"]?.string != nil {
-          try recoverTwin(id, claimed, &settlements, &report)
-        } else if let trace {
-          try recoverCrashed(id, claimed, trace, &settlements, &report)
-        }
-      } else if let trace, trace.isSettled, try !isLaterFile(id, trace) {
-        try complete(id, trace, &report)
-      } else {
-        try giveBack(id, trace, &report)
+      do throws(SpoolError) {
+        try recover(id, traces[id], &settlements, &report)
+      } catch {
+        guard error.code == .exists || error.code == .damaged else { throw error }
+        report.problems.append("\(error)")
       }
     }
-    try settle(settlements)
+    try settle(settlements, &report)
     return report
+  }
+
+  private func recover(
+    _ id: String, _ trace: AuditTrace?, _ settlements: inout [Settlement], _ report: inout Report
+  ) throws(SpoolError) {
+    if let claimed = trace?.claim {
+      if claimed["twin_of"]?.string != nil {
+        try recoverTwin(id, claimed, &settlements, &report)
+      } else if let trace {
+        try recoverCrashed(id, claimed, trace, &settlements, &report)
+      }
+    } else if let trace, trace.isSettled, try !isLaterFile(id, trace) {
+      try complete(id, trace, &report)
+    } else {
+      try giveBack(id, trace, &report)
+    }
   }
 
   // MARK: After a power cut
@@ -152,7 +165,7 @@ package struct Recovery {
       }
       // The record was too large for the log and is not whole in the file, which was synced before its line: damage.
       throw SpoolError(
-        .system,
+        .damaged,
         "the record of \(id) is damaged although it was synced; its line in the audit log is number "
           + "\(settle["seq"]?.int ?? 0). 'jobspool fsck' tells more", path: transitions.spool.path(of: id, in: .cur))
     }
@@ -165,7 +178,7 @@ package struct Recovery {
     }
     if case .failure(let problem) = claim.content, record.outcome == nil {
       // It was to run again, but a power cut took what the producer wrote.
-      return try self.settle([rejection(of: claim, problem, record)])
+      return try self.settle([rejection(of: claim, problem, record)], &report)
     }
     // Refused by the scanner, then and now: it goes to dead/ whole, and the record stands for it.
     let settlement = Settlement(claim, transition(trace.last, record, false), record, whole: true)
@@ -300,7 +313,7 @@ package struct Recovery {
   private func giveBack(_ id: String, _ trace: AuditTrace?, _ report: inout Report) throws(SpoolError) {
     if try cutBack(id, trace) { report.repaired += 1 }
     report.returned += 1
-    if try releaseAdopted(id, trace) { return }
+    if try releaseAdopted(id, trace, &report) { return }
     if try transitions.putBack(id) { return }
     guard try transitions.spool.exists(id, in: .cur) else { return }
     // Somebody dropped the same id again while the daemon was down. The one in cur/ came first.
@@ -310,7 +323,9 @@ package struct Recovery {
 
   /// An adopted file belongs to the daemon now. Put back as it is, its next claim would take the daemon for its submitter,
   /// who may do more than the one it was; so it goes back with a record that says who that was.
-  private func releaseAdopted(_ id: String, _ trace: AuditTrace?) throws(SpoolError) -> Bool {
+  private func releaseAdopted(
+    _ id: String, _ trace: AuditTrace?, _ report: inout Report
+  ) throws(SpoolError) -> Bool {
     guard let trace, let submitter = submitter(trace), submitter.uid != geteuid(), try transitions.isOursAlone(id),
       let claim = try read(id)
     else { return false }
@@ -320,7 +335,7 @@ package struct Recovery {
       id: id, state: .new, submittedAt: since ?? claim.firstSeen, updatedAt: now, node: transitions.node)
     record.submittedBy = submitter
     record.sha256 = claim.sha256
-    try settle([Settlement(claim, .release, record)])
+    try settle([Settlement(claim, .release, record)], &report)
     return true
   }
 
@@ -371,7 +386,7 @@ package struct Recovery {
     try transitions.read(id, twinOf: twinOf, limit: recordLimit)
   }
 
-  private func settle(_ settlements: [Settlement]) throws(SpoolError) {
+  private func settle(_ settlements: [Settlement], _ report: inout Report) throws(SpoolError) {
     guard !settlements.isEmpty else { return }
     for settlement in settlements {
       try transitions.write(settlement)
@@ -387,7 +402,12 @@ package struct Recovery {
       }
     }
     try transitions.audit.commit()
-    for settlement in settlements { try publish(settlement) }
+    for settlement in settlements {
+      do throws(SpoolError) { try publish(settlement) } catch {
+        guard error.code == .exists else { throw error }
+        report.problems.append("\(error)")
+      }
+    }
   }
 
   private func publish(_ settlement: Settlement) throws(SpoolError) {

@@ -43,8 +43,12 @@ package struct SpoolError: Error, Sendable, CustomStringConvertible {
     /// The id is taken.
     package static let exists = Code(name: "exists", exit: 73)
     package static let noSuchJob = Code(name: "no_such_job", exit: 66)
+    /// A file is not what the audit log says it durably was.
+    package static let damaged = Code(name: "damaged", exit: 65)
     /// The verb does not fit the job's state.
     package static let wrongState = Code(name: "wrong_state", exit: 65)
+    /// The text of a job that does not read as one.
+    package static let badJob = Code(name: "bad_job", exit: 65)
     /// Only a daemon can do it, and none runs.
     package static let needsDaemon = Code(name: "needs_daemon", exit: 69)
   }

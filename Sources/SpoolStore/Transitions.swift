@@ -156,8 +156,11 @@ package final class Transitions {
   }
 
   /// The line that makes the coming run count. With it the file can be cut back to what it was, should a power cut tear it.
+  ///
+  /// - Parameter waited: since it could have run; for statistics.
   package func noteClaim(
-    _ claim: borrowing Claim, type: String, attempt: Int, rateKey: UInt64? = nil, at time: WallTime
+    _ claim: borrowing Claim, type: String, attempt: Int, waited: Duration? = nil, rateKey: UInt64? = nil,
+    at time: WallTime
   ) throws(SpoolError) {
     let job: Job? = if case .success(let job) = claim.content { job } else { nil }
     let size = claim.size
@@ -167,6 +170,10 @@ package final class Transitions {
     ) { writer in
       writer.key("bytes")
       writer.int(size)
+      if let waited {
+        writer.key("wait_us")
+        writer.int(max(waited.inMicroseconds, 0))
+      }
       if let job { Transitions.writeShape(of: job, to: &writer) }
       if let twinOf {
         writer.key("twin_of")
@@ -231,6 +238,7 @@ package final class Transitions {
       attempt: record.attempt == 0 ? nil : record.attempt, by: by
     ) { writer in
       fields(&writer)
+      Transitions.writeMeasures(of: settlement, to: &writer)
       if let twinOf = settlement.claim.twinOf {
         writer.key("twin_of")
         writer.string(twinOf)
@@ -252,6 +260,24 @@ package final class Transitions {
     settlement.isNoted = true
   }
 
+  /// What statistics need of an end, before the record, which may be large or only a hash.
+  private static func writeMeasures(of settlement: Settlement, to writer: inout JSONWriter) {
+    switch settlement.transition {
+    case .finish, .retry, .bury, .cancel: break
+    default: return
+    }
+    // A job cancelled while it waits for its next attempt has an attempt, but not one that ended just now; and of one that
+    // crashed nobody knows when it ended.
+    let record = settlement.record
+    if let run = record.attempts.last, run.endedAt >= record.updatedAt, run.outcome != .crashed {
+      writer.key("run_us")
+      writer.int(max((run.endedAt - run.startedAt).inMicroseconds, 0))
+    }
+    guard let sla = settlement.sla, let finished = record.finishedAt else { return }
+    writer.key("sla")
+    writer.string(settlement.transition == .finish && finished - record.submittedAt <= sla ? "kept" : "missed")
+  }
+
   /// Step three, after the line is durable: the rename. Returns false when the place is taken (a twin in `new/`), which
   /// has to be moved away before this is repeated.
   package func publish(_ settlement: Settlement) throws(SpoolError) -> Bool {
@@ -264,7 +290,9 @@ package final class Transitions {
     case .discardTwin:
       try remove(id, from: .cur)
       return true
-    case .retry, .release, .unclaim:
+    case .unclaim:
+      return try move(id, .cur, .new)
+    case .retry, .release:
       try clearDead(id)
       return try move(id, .cur, .new)
     default:
@@ -317,6 +345,43 @@ package final class Transitions {
     let fd = try adopt(id, prefix + (record.map { job.ending(record: $0) } ?? tail), in: state)
     syscalls.close(fd)
     return nil
+  }
+
+  // MARK: Edits
+
+  /// How the copies of edits begin in `tmp/`.
+  static let editPrefix = ".edit."
+
+  /// Writes the edited file, whole and durable, beside the spool's folders of jobs.
+  func stageEdit(_ id: String, _ bytes: [UInt8]) throws(SpoolError) {
+    let name = "\(Transitions.editPrefix)\(id)"
+    let tmp = spool.descriptor(Spool.Folder.tmp)
+    do throws(Errno) {
+      do throws(Errno) { try syscalls.unlink(tmp, name) } catch { if error != .noEntry { throw error } }
+      let fd = try syscalls.open(tmp, name, flags: O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o640)
+      defer { syscalls.close(fd) }
+      try syscalls.write(fd, bytes, offset: 0)
+      try syscalls.sync(fd)
+      try syscalls.sync(tmp)
+    } catch {
+      throw SpoolError(doing: "writing the edited job", path: "\(spool.path)/tmp/\(name)", error)
+    }
+  }
+
+  /// Puts the staged file in the place of the job, durably. The bytes of a file that had been refused go with the old one.
+  func publishEdit(_ id: String, in state: JobState) throws(SpoolError) {
+    let folder = spool.descriptor(state)
+    do throws(Errno) {
+      try syscalls.rename(
+        spool.descriptor(Spool.Folder.tmp), "\(Transitions.editPrefix)\(id)", to: folder, JobID.fileName(id),
+        replacing: true)
+      if state == .dead {
+        do throws(Errno) { try syscalls.unlink(folder, "\(id).bad") } catch { if error != .noEntry { throw error } }
+      }
+      try syscalls.sync(folder)
+    } catch {
+      throw SpoolError(doing: "putting the edited job in its place", path: spool.path(of: id, in: state), error)
+    }
   }
 
   // MARK: Files that are no jobs
@@ -406,18 +471,41 @@ package final class Transitions {
       writer.string(reason)
     }
     try audit.flush()
+    try removeWhole(id, from: from)
+  }
+
+  /// The same for many, with one write for all their lines.
+  package func purge(_ jobs: [ExpiredJob], at time: WallTime) throws(SpoolError) {
+    for job in jobs {
+      try audit.append(.purged, at: time, job: job.id, type: job.type, from: job.state) { writer in
+        writer.key("reason")
+        writer.string(job.reason)
+      }
+    }
+    try audit.flush()
+    for job in jobs { try removeWhole(job.id, from: job.state) }
+  }
+
+  private func removeWhole(_ id: String, from: JobState) throws(SpoolError) {
     try remove(id, from: from)
-    do throws(Errno) {
-      if from == .dead {
-        do throws(Errno) { try syscalls.unlink(spool.descriptor(JobState.dead), "\(id).bad") } catch {
-          if error != .noEntry { throw error }
+    if from == .dead {
+      do throws(Errno) { try syscalls.unlink(spool.descriptor(JobState.dead), "\(id).bad") } catch {
+        guard error == .noEntry else {
+          throw SpoolError(doing: "removing the refused file", path: "\(spool.path)/dead/\(id).bad", error)
         }
       }
-      do throws(Errno) { try syscalls.unlink(spool.descriptor(Spool.Folder.log), "jobs/\(id).log") } catch {
-        if error != .noEntry { throw error }
-      }
+    }
+    _ = try removeLog(of: id)
+  }
+
+  /// Removes what a job's handler said; false when there is nothing.
+  package func removeLog(of id: String) throws(SpoolError) -> Bool {
+    do throws(Errno) {
+      try syscalls.unlink(spool.descriptor(Spool.Folder.log), "jobs/\(id).log")
+      return true
     } catch {
-      throw SpoolError(doing: "removing what belongs to the job", path: spool.path(of: id, in: from), error)
+      guard error != .noEntry else { return false }
+      throw SpoolError(doing: "removing the job's log", path: spool.logPath(of: id), error)
     }
   }
 
@@ -462,6 +550,11 @@ package final class Transitions {
       try syscalls.rename(
         spool.descriptor(JobState.cur), name, to: spool.descriptor(to), name, replacing: replacing)
     } catch {
+      if error == .exists {
+        throw SpoolError(
+          .exists, "\(id) has ended, but somebody put another file in its place; move that away and restart the daemon",
+          path: spool.path(of: id, in: to))
+      }
       throw SpoolError(doing: "moving the job to \(to.rawValue)", path: spool.path(of: id, in: .cur), error)
     }
   }

@@ -54,13 +54,18 @@ struct Jobspool: ParsableCommand {
       71 system error, 73 the id exists, 75 try later, 77 denied, 78 configuration.
       """,
     version: "jobspool \(jobspoolVersion)",
+    subcommands: [NotifyRun.self],
     groupedSubcommands: [
       CommandGroup(name: "Submit and follow", subcommands: [Submit.self, Wait.self, Show.self, Log.self, Why.self]),
-      CommandGroup(name: "Look around", subcommands: [List.self, Stats.self, Handlers.self, Schedules.self]),
+      CommandGroup(
+        name: "Look around",
+        subcommands: [
+          List.self, Stats.self, ReportCommand.self, ShapeCommand.self, Handlers.self, Schedules.self,
+        ]),
       CommandGroup(
         name: "Operate",
         subcommands: [
-          Requeue.self, Cancel.self, Hold.self, Release.self, Remove.self, Pause.self, Resume.self,
+          Requeue.self, Cancel.self, Hold.self, Release.self, Edit.self, Remove.self, Pause.self, Resume.self,
         ]),
       CommandGroup(name: "Administer", subcommands: [Init.self, Config.self, FsckCommand.self, Audit.self]),
     ])

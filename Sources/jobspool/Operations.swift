@@ -41,6 +41,39 @@ struct Operations {
     }
   }
 
+  /// Another text for a job that waits, is held or is dead.
+  func edit(_ id: String, _ text: [UInt8]) throws -> Outcome {
+    let limit = reader.configuration?.settings.maxJobBytes ?? DaemonSettings().maxJobBytes
+    // Said here already: what is no text cannot even be asked for.
+    _ = try Operator.checked(text, id: id, limit: limit)
+    let clock = ContinuousClock()
+    let deadline = clock.now + Operations.patience
+    while true {
+      if SpoolLock.holder(reader.spool)?.program == "jobspoold" {
+        var writer = JSONWriter(reserving: text.count + 256)
+        writer.beginObject()
+        writer.key("do")
+        writer.string("edit")
+        writer.key("job")
+        writer.string(id)
+        writer.key("text")
+        writer.string(String(decoding: text, as: UTF8.self))
+        writer.endObject()
+        let answer = try Control(reader.spool).ask(writer.bytes, at: .current, timeout: Operations.patience)
+        return try Operations.outcomes(answer).first ?? Outcome(job: id)
+      }
+      do throws(SpoolError) {
+        return try act { transitions, now, by throws(SpoolError) in
+          let performer = Operator(transitions: transitions, maxJobBytes: limit, now: now, by: by)
+          return Outcome(job: id, state: try performer.edit(id, text))
+        }
+      } catch {
+        guard error.code == .locked, clock.now < deadline else { throw error }
+        usleep(20_000)
+      }
+    }
+  }
+
   // MARK: Without a daemon
 
   private static func perform(

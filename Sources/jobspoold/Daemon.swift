@@ -17,6 +17,7 @@ final class Daemon {
   private let lock: SpoolLock
   private let loop: EventLoop
   private let engine: Engine
+  private let runner: HandlerRunner
   private let arrivals: Arrivals
 
   /// Takes the lock and ends what an earlier daemon left running.
@@ -42,9 +43,11 @@ final class Daemon {
       if ended > 0 { logger.notice("ended \(ended) handlers that an earlier daemon left running") }
       let effects = Effects.real(logger: logger)
       let audit = try AuditLog(spool, node: node, now: effects.now())
-      let settings = EngineSettings(configuration)
+      let settings = Daemon.settings(configuration, spool, config)
       arrivals = Arrivals(spool, configuration, loop: loop, logger: logger)
-      let runner = try ExecRunner(loop: loop, ownsProcess: true, otherChildren: { [arrivals] in arrivals.pids })
+      runner = try HandlerRunner(
+        loop: loop, ownsProcess: true, otherChildren: { [arrivals] in arrivals.pids },
+        remark: { logger.warning("\($0)") })
       engine = Engine(
         spool: spool, transitions: Transitions(spool, audit: audit), settings: settings, node: node, token: token,
         runner: runner, loop: loop, effects: effects)
@@ -61,12 +64,13 @@ final class Daemon {
       try loop.onSignal(SIGHUP) { [engine] in engine.reloadConfiguration(by: "SIGHUP") }
       let started = EventLoop.now
       try engine.start(
-        reload: { [spool, configPath] in
+        reload: { [spool, configPath, runner] in
           let configuration = Configuration.load(spool: spool.path, config: configPath)
           try Daemon.check(configuration)
-          return EngineSettings(configuration)
+          runner.keepWorkers(of: configuration.handlers)
+          return Daemon.settings(configuration, spool, configPath)
         },
-        stopped: { [loop] in loop.stop() })
+        stopped: { [loop, runner] in runner.close { loop.stop() } })
       arrivals.start(engine)
       checkWeb()
       logger.notice(
@@ -97,6 +101,12 @@ final class Daemon {
     guard errors.isEmpty else {
       throw Failure(exit: 78, message: errors.map(\.description).joined(separator: "\njobspoold: "))
     }
+  }
+
+  private static func settings(_ configuration: Configuration, _ spool: Spool, _ config: String?) -> EngineSettings {
+    var settings = EngineSettings(configuration)
+    settings.handlers[Notice.type] = NoticeHandler.settings(configuration, spool: spool.path, config: config)
+    return settings
   }
 
   private static var hostName: String {

@@ -119,7 +119,8 @@ import Testing
     #expect(try command.run("requeue", "j").code == 0)
     let name = try #require(command.test.auditFiles.first)
     var text = command.test.auditText(name)
-    text[60] ^= 1
+    // The first letter of `"event":"cancelled"`.
+    text[50] ^= 1
     try TestSpool.write(text, to: "\(command.test.path)/log/\(name)")
     let verify = try command.run("audit", "verify")
     #expect(verify.code == 1 && verify.out.holds("\(name):1: was changed"))

@@ -19,7 +19,9 @@ struct HouseRulesTests {
     "Sources/SpoolStore/SpoolSyscalls.swift": "the calls themselves",
     "Sources/SpoolStore/Spool.swift": "a probe in tmp/ for RENAME_NOREPLACE",
     "Sources/SpoolStore/Control.swift": "requests in ctl/",
+    "Sources/jobspool/Commands/RunOnce.swift": "its own temporary log",
     "Sources/JobEngine/Engine+Control.swift": "requests in ctl/",
+    "Sources/jobspool/Commands/Edit.swift": "the draft of an edit, in a folder for temporary files",
     "Sources/JobEngine/StatusFile.swift": "status.json",
     "Sources/JobEngine/Engine+Drain.swift": "status.json",
   ]

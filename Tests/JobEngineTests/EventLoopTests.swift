@@ -15,6 +15,32 @@ import Testing
     #expect(write(file, &byte, 1) == 1)
   }
 
+  @Test("an errand is run once, after beforeWait and before the wait; so is one that it asks for itself")
+  func errands() throws {
+    let loop = try EventLoop()
+    let (reader, writer) = makePipe()
+    defer {
+      close(reader)
+      close(writer)
+    }
+    var heard: [String] = []
+    try loop.watch(reader, for: .read) { _ in
+      heard.append("event")
+      loop.unwatch(reader)
+    }
+    loop.beforeWait = { heard.append("beforeWait") }
+    loop.beforeNextWait {
+      heard.append("first")
+      loop.beforeNextWait { [self] in
+        heard.append("second")
+        put(writer)
+      }
+    }
+    try loop.runOnce(timeout: .seconds(10))
+    try loop.runOnce(timeout: .zero)
+    #expect(heard == ["beforeWait", "first", "second", "event", "beforeWait"])
+  }
+
   @Test("a watched descriptor is told when it is readable, and no more once it is unwatched")
   func readable() throws {
     let loop = try EventLoop()

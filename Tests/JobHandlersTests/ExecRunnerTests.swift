@@ -138,7 +138,8 @@ import Testing
     let bench = try HandlerBench()
     var settings = bench.shell("true")
     settings.mode = .worker
-    #expect(throws: StartProblem.self) { try bench.runner.start(bench.request(settings)) { _ in } }
+    let runner = try ExecRunner(loop: bench.loop, ownsProcess: false)
+    #expect(throws: StartProblem.self) { try runner.start(bench.request(settings)) { _ in } }
   }
 
   @Test("a program that comes back is found again, one that goes is missed")

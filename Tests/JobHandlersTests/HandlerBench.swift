@@ -10,7 +10,7 @@ import Testing
 final class HandlerBench {
   let folder: String
   let loop: EventLoop
-  let runner: ExecRunner
+  let runner: HandlerRunner
   let token: String
   private(set) var events: [String: [AttemptEvent]] = [:]
   private var counter = 0
@@ -20,12 +20,21 @@ final class HandlerBench {
     guard mkdtemp(&template) != nil else { throw EventLoop.Failure("mkdtemp", errno: errno) }
     folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     mkdir("\(folder)/logs", 0o755)
+    mkdir("\(folder)/log", 0o755)
     token = "test-\(UInt64.random(in: 1...UInt64.max))"
     loop = try EventLoop()
-    runner = try ExecRunner(loop: loop, ownsProcess: ownsProcess, otherChildren: otherChildren)
+    runner = try HandlerRunner(loop: loop, ownsProcess: ownsProcess, otherChildren: otherChildren, remark: { _ in })
   }
 
-  deinit { remove(folder) }
+  deinit {
+    var isClosed = false
+    runner.hurry()
+    runner.close { isClosed = true }
+    let deadline = EventLoop.now + .seconds(30)
+    while !isClosed, EventLoop.now < deadline { try? loop.runOnce(timeout: .seconds(1)) }
+    if !isClosed { Issue.record("workers do not end") }
+    remove(folder)
+  }
 
   private func remove(_ path: String) {
     if let directory = opendir(path) {
@@ -62,8 +71,8 @@ final class HandlerBench {
   /// Starts without waiting.
   func start(_ request: AttemptRequest, onEvent: @escaping (AttemptEvent) -> Void = { _ in }) throws {
     events[request.id] = []
-    try runner.start(request) { [unowned self] event in
-      events[request.id, default: []].append(event)
+    try runner.start(request) { [weak self] event in
+      self?.events[request.id, default: []].append(event)
       onEvent(event)
     }
     #expect(self.ends(request.id).isEmpty, "nothing may end before start has returned")
@@ -111,7 +120,7 @@ final class HandlerBench {
     let file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
     var bytes = Array(text.utf8)
     #expect(Glibc.write(file, &bytes, bytes.count) == bytes.count)
-    close(file)
+    Glibc.close(file)
     return path
   }
 

@@ -1,6 +1,7 @@
-// What the tests of cron expressions share: times in words, zones as rules, numbers from a seed.
+// What the tests of cron expressions share: times in words, zones as rules.
 
 import JobModel
+import SpoolTestSupport
 
 func time(_ text: String) -> WallTime {
   guard let time = WallTime(rfc3339: text) else { preconditionFailure("no time: \(text)") }
@@ -30,20 +31,6 @@ let berlin = zone("CET-1CEST,M3.5.0,M10.5.0/3")
 let newYork = zone("EST5EDT,M3.2.0,M11.1.0")
 /// Half an hour, and summer over the new year: forward on the first Sunday of October at 02:00, back in April.
 let lordHowe = zone("<+1030>-10:30<+11>-11,M10.1.0,M4.1.0")
-
-/// SplitMix64: the same numbers for the same seed, so that a failure can be repeated.
-struct SeededNumbers: RandomNumberGenerator {
-  private var state: UInt64
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-    return z ^ (z >> 31)
-  }
-}
 
 /// A random cron expression, with the sets it stands for known from how it was made and not from reading it.
 struct MadeExpression {

@@ -1,4 +1,5 @@
 import JobModel
+import SpoolTestSupport
 import Testing
 
 @Suite("Cron and the change to and from daylight saving time") struct CronDaylightTests {

@@ -1,4 +1,5 @@
 import JobModel
+import SpoolTestSupport
 import Testing
 
 @Suite("Cron expressions that are refused") struct CronProblemTests {

@@ -22,7 +22,8 @@ import Testing
     // More than a minute late: missed.
     Example(cron: "0 * * * *", catchUp: .none, mark: "10:00:00", now: "11:01:01", fire: [], missed: 1),
     Example(cron: "0 * * * *", catchUp: .one, mark: "10:00:00", now: "11:01:01", fire: ["11:00:00"], late: 1),
-    Example(cron: "0 * * * *", catchUp: .one, mark: "10:00:00", now: "14:30:00", fire: ["14:00:00"], late: 1, missed: 3),
+    Example(
+      cron: "0 * * * *", catchUp: .one, mark: "10:00:00", now: "14:30:00", fire: ["14:00:00"], late: 1, missed: 3),
     Example(
       cron: "0 * * * *", catchUp: .all, mark: "10:00:00", now: "13:30:00", fire: ["11:00:00", "12:00:00", "13:00:00"],
       late: 3),
@@ -63,7 +64,7 @@ import Testing
     let now = try time("2069-12-31T23:59:00Z")
     let all = try rule(cron, .all).due(after: mark, now: now)
     #expect(all.fire.count <= Limits.firingsMadeUp)
-    #expect(all.fire.map(\.tick) == all.fire.map(\.tick).sorted() && Set(all.fire.map(\.tick.microseconds)).count == all.fire.count)
+    #expect(zip(all.fire, all.fire.dropFirst()).allSatisfy { $0.tick < $1.tick })
     let one = try rule(cron, .one).due(after: mark, now: now)
     #expect(one.fire.last == all.fire.last)
     if cron.hasPrefix("*") {
@@ -136,7 +137,10 @@ import Testing
     let longest = String(repeating: "n", count: 111)
     #expect(try JobID.isValid(FiringID.tick(longest, time("9999-12-31T23:59:59Z"))))
     #expect(try JobID.isValid(FiringID.run(longest, time("9999-12-31T23:59:59Z"))))
-    for other in ["nightly", "nightly.", ".20261121T030000Z", "a.20261121T030000", "a.2026112aT030000Z", "a.run-", "a.b"] {
+    let others = [
+      "nightly", "nightly.", ".20261121T030000Z", "a.20261121T030000", "a.2026112aT030000Z", "a.run-", "a.b",
+    ]
+    for other in others {
       #expect(FiringID.schedule(of: other) == nil, "\(other)")
     }
   }

@@ -207,6 +207,22 @@ import Testing
         "schedules/nightly.toml:2: note: type: handlers/gone.toml is missing, so its jobs will be rejected"))
   }
 
+  @Test("an expression or zone that means nothing is refused with its place and what was expected")
+  func expressions() {
+    let folder = ConfigFolder()
+    for (cron, problem) in [
+      ("0 25 * * *", "hour (column 3): 25 is not in 0-23"),
+      ("0 3 30 2 *", "day of month (column 5): no such day in the months given"),
+      ("0 3 * *", "found 4 fields, expected 5"),
+    ] {
+      folder.write("schedules/n.toml", "type = \"t\"\ncron = \"\(cron)\"\ntimezone = \"Europe/Berln\"")
+      let lines = folder.lines(folder.load().errors)
+      #expect(lines.count == 2)
+      #expect(lines[0].hasPrefix("schedules/n.toml:2: cron: \"\(cron)\": \(problem)"), "\(lines)")
+      #expect(lines[1].hasPrefix("schedules/n.toml:3: timezone: time zone Europe/Berln: there is no such"), "\(lines)")
+    }
+  }
+
   @Test("a missing command, cron or type is told once, without a line")
   func required() {
     let folder = ConfigFolder()

@@ -63,7 +63,7 @@ private func assignment(_ key: String, _ value: String) -> String {
     Row("retain.done_max", "1_000", bad: ["\"1\"", "-1", "1.5"]) { $0.retain.doneMax = 1000 },
     Row("retain.dead_max", "0", bad: ["\"1\"", "-1", "1.5"]) { $0.retain.deadMax = 0 },
     Row("pools.NAME.concurrency", "3", bad: ["0", "\"3\"", "10001"]) { $0.pools = ["mail": 3] },
-    Row("notify.on", "[\"dead\", \"disk\"]\nwebhook = \"https://a\"", bad: ["\"dead\"", "[]", "[\"died\"]", "[1]"]) {
+    Row("notify.on", "[\"dead\", \"disk\"]\nwebhook = \"https://a\"", bad: ["\"dead\"", "[\"died\"]", "[1]"]) {
       $0.notices = [notice { $0.on = ["dead", "disk"] }]
     },
     Row("notify.types", "[\"mail\"]\non = [\"dead\"]\nwebhook = \"https://a\"", bad: ["\"mail\"", "[\"Mail\"]", "[1]"])
@@ -87,8 +87,11 @@ private func assignment(_ key: String, _ value: String) -> String {
         }
       ]
     },
-    Row("notify.secret", "\"whsec_x\"\non = [\"dead\"]\nwebhook = \"https://a\"", bad: text) {
-      $0.notices = [notice { $0.secret = "whsec_x" }]
+    Row(
+      "notify.secret", "\"whsec_MDEyMzQ1Njc4OWFiY2RlZg==\"\non = [\"dead\"]\nwebhook = \"https://a\"",
+      bad: text + ["\"whsec_x\"", "\"whsec_MDEy\"", "\"?\""]
+    ) {
+      $0.notices = [notice { $0.secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZg==" }]
     },
   ]
 

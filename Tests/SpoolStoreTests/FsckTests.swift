@@ -178,6 +178,7 @@ import Testing
     try test.drop("done", JobFactory.json(payload: "\"other\""), into: .cur)
     #expect(try repair(test, life) == [])
     #expect(test.states(of: "done") == [.cur, .done])
+    #expect(test.text("done", .cur) == JobFactory.json(payload: "\"other\""))
   }
 
   @Test("repair sweeps what dead writers left in tmp")

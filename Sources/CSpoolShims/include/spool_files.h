@@ -20,4 +20,5 @@ int spool_is_locked(int fd);
 int spool_o_path(void);
 uint64_t spool_random(void);
 const void *spool_memrchr(const void *bytes, int byte, size_t size);
+const void *spool_memmem(const void *bytes, size_t size, const void *wanted, size_t length);
 #endif

@@ -44,6 +44,9 @@ int spool_pipe(int fds[2]);
 /* For a fresh descriptor: other status flags (O_APPEND, say) are taken away. */
 int spool_set_nonblocking(int fd);
 
+/* Bytes in a pipe that nobody has read yet, asked at either end (FIONREAD); -1 on failure. */
+int spool_unread(int fd);
+
 /* epoll(7), level-triggered. */
 struct spool_event {
   uint32_t events;

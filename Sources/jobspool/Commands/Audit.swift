@@ -30,6 +30,13 @@ struct Audit: ParsableCommand {
         for (node, head) in check.heads.sorted(by: { $0.key < $1.key }) {
           Console.line("\(Console.plain(node)): last line \(head)")
         }
+        for (node, sequence) in check.retired.sorted(by: { $0.key < $1.key }) {
+          Console.line("\(Console.plain(node)): begins at line \(sequence); retention removed what came before")
+        }
+        for (node, sequence) in check.unexplained.sorted(by: { $0.key < $1.key }) {
+          Console.line(
+            "\(Console.plain(node)): begins at line \(sequence), and no line says that retention removed what came before")
+        }
         Console.remark("\(check.lines) lines in \(check.files) files, \(check.damage.count) faults")
       }
       if !check.damage.isEmpty { throw Failure.silent(1) }
@@ -51,6 +58,15 @@ struct Audit: ParsableCommand {
           writer.string(head)
         }
         writer.endObject()
+        for (key, starts) in [("retired", check.retired), ("unexplained", check.unexplained)] {
+          writer.key(escaping: key)
+          writer.beginObject()
+          for (node, sequence) in starts.sorted(by: { $0.key < $1.key }) {
+            writer.key(escaping: node)
+            writer.int(sequence)
+          }
+          writer.endObject()
+        }
         write("faults", check.damage, &writer)
         write("torn", check.torn, &writer)
         writer.endObject()

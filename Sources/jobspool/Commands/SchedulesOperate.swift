@@ -27,7 +27,8 @@ struct ScheduleRunNow: ParsableCommand {
   func run() throws {
     let reader = try options.reader()
     guard reader.hasDaemon else {
-      throw Failure("running a schedule needs the daemon, and none runs on \(reader.spool.path): start jobspoold", exit: 69)
+      throw Failure(
+        "running a schedule needs the daemon, and none runs on \(reader.spool.path): start jobspoold", exit: 69)
     }
     var writer = JSONWriter()
     writer.beginObject()
@@ -136,6 +137,7 @@ private struct ScheduleSwitch {
       }
       usleep(10_000)
     }
-    throw Failure("the daemon has not taken notice within \(DurationText.format(Operations.patience)); see its log", exit: 75)
+    throw Failure(
+      "the daemon has not taken notice within \(DurationText.format(Operations.patience)); see its log", exit: 75)
   }
 }

@@ -2,6 +2,7 @@
 internal import ArgumentParser
 internal import JobModel
 internal import SpoolConfig
+internal import SpoolHistory
 
 struct ScheduleSimulate: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -8,7 +8,7 @@ struct Stats: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Count jobs; success, run and wait times by type.",
     discussion: """
-      Totals come from the folders, the rest from the audit log.
+      Totals come from the folders, the rest from the audit log and, for what retention has removed, its rollups.
 
         jobspool stats --since 1d
         jobspool stats --json | jq .jobs.dead
@@ -26,7 +26,13 @@ struct Stats: ParsableCommand {
     }
     let counts = try reader.countsByType()
     let statistics = try reader.statistics(since: since)
-    if options.json { json(reader, counts, statistics) } else { text(reader, counts, statistics) }
+    let (today, lifetime) = (try reader.today(), try reader.lifetime())
+    if options.json {
+      json(reader, counts, statistics, today, lifetime)
+    } else {
+      text(reader, counts, statistics)
+      text(today, lifetime)
+    }
   }
 
   // MARK: For people
@@ -60,6 +66,19 @@ struct Stats: ParsableCommand {
     Console.write(Array(table.text.utf8))
   }
 
+  private func text(_ today: Numbers, _ lifetime: Numbers) {
+    guard lifetime.rollup.total.submitted > 0 else { return }
+    var table = Table(["", "SUBMITTED", "DONE", "FAILED", "RETRIED", "OTHER", "SUCCESS", "RUN MEAN", "WAIT MEAN"])
+    for (name, numbers) in [("today", today), ("since \(lifetime.since.day)", lifetime)] {
+      let total = numbers.rollup.total
+      table.add([
+        name, "\(total.submitted)", "\(total.done)", "\(total.failed)", "\(total.retried)", "\(total.otherwise)",
+        Figure.percent(total.success), Figure.duration(total.run.mean), Figure.duration(total.wait.mean),
+      ])
+    }
+    Console.write(Array("\n\(table.text)".utf8))
+  }
+
   private func row(_ name: String, _ type: Statistics.OfType) -> [String] {
     func spread(_ spread: Statistics.Spread) -> [String] {
       [spread.mean, spread.percentile(0.5), spread.percentile(0.95)].map { $0.map(Age.text) ?? "-" }
@@ -72,7 +91,9 @@ struct Stats: ParsableCommand {
 
   // MARK: For programs
 
-  private func json(_ reader: SpoolReader, _ counts: JobCounts, _ statistics: Statistics) {
+  private func json(
+    _ reader: SpoolReader, _ counts: JobCounts, _ statistics: Statistics, _ today: Numbers, _ lifetime: Numbers
+  ) {
     Console.json { writer in
       writer.beginObject()
       writer.key("daemon")
@@ -90,6 +111,10 @@ struct Stats: ParsableCommand {
         writer.int(counts.count(phase) ?? 0)
       }
       writer.endObject()
+      writer.key("today")
+      today.write(to: &writer)
+      writer.key("lifetime")
+      lifetime.write(to: &writer)
       writer.key("since")
       writer.time(statistics.since)
       writer.key("total")

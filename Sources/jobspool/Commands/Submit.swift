@@ -107,6 +107,7 @@ struct Submit: ParsableCommand {
     } else {
       let bytes = try document()
       let job = try checked(bytes, configuration)
+      if let problem = refusal(of: job.type, configuration, spool) { throw Failure(problem.message, exit: 77) }
       warnUnknown([job.type], configuration)
       let id = job.id ?? newID()
       try intake.submit(Intake.Submission(id: id, bytes: bytes))
@@ -263,6 +264,16 @@ struct Submit: ParsableCommand {
     return job
   }
 
+  /// What the daemon will say of this user, as far as it can be told here; it decides by the owner of the file.
+  private func refusal(of type: String, _ configuration: Configuration, _ spool: Spool) -> JobProblem? {
+    guard let allow = configuration.handlers[type]?.allow, !allow.isEmpty,
+      let owner = try? spool.syscalls.status(spool.descriptor(JobState.cur)).uid
+    else { return nil }
+    var accounts = Accounts(daemonUID: owner)
+    return accounts.maySubmit(geteuid(), allow)
+      ? nil : .notAllowed(accounts.name(of: geteuid()), type: type, allow: allow)
+  }
+
   private func warnUnknown(_ types: Set<String>, _ configuration: Configuration) {
     let folder = "\(configuration.folder)/handlers"
     guard access(folder, R_OK | X_OK) == 0 else { return }
@@ -289,6 +300,10 @@ struct Submit: ParsableCommand {
       do throws(JobProblem) {
         let job = try checked(text, configuration)
         types.insert(job.type)
+        if let problem = refusal(of: job.type, configuration, intake.spool) {
+          lines.append((index + 1, (problem.message, 77, problem.code.rawValue)))
+          continue
+        }
         places.append(lines.count)
         lines.append((index + 1, nil))
         submissions.append(Intake.Submission(id: job.id ?? newID(), bytes: text + [0x0A]))

@@ -1,0 +1,207 @@
+/// Raises notices: each becomes a job of the type `jobspool.notify`, one for every `[[notify]]` entry that is told, so it
+/// is durable, tried again, visible and kept like any other job. Which events are told to whom is `NoticeRules`'; sending
+/// is the handler's, a program of its own (`jobspool notify-run`).
+///
+/// An end is told only once it is durable, and before its rename, so that a crash loses none:
+///
+///     the end's audit line is durable
+///     the notice's job is durable in new/      crash before: recovery completes the end, and `retell` raises it then
+///     the rename                               crash before: raised again, under the same id, which is taken
+///
+/// The id is made of what the notice says, so nothing is told twice as long as the first file is kept.
+internal import JobModel
+internal import Logging
+internal import SpoolStore
+
+/// What the engine remembers about notices.
+struct NoticeDesk {
+  /// Raised, but not on the disk yet.
+  var pending: [(notice: Notice, key: String)] = []
+  /// Entries whose receiver said that it is gone (410); until the configuration is loaded anew.
+  var gone: Set<String> = []
+  /// When jobs of types with `sla` will have missed it.
+  var deadlines = Deadlines()
+  var retryIsScheduled = false
+
+  /// Above this, notices that cannot be written are dropped, and the log says so.
+  static let pendingLimit = 10_000
+}
+
+extension Engine {
+  // MARK: Ends
+
+  /// For settles that are durable and about to become visible.
+  func raiseNotices(for settlements: [Settlement]) {
+    guard hasListeners else { return }
+    for settlement in settlements {
+      for occasion in NoticeRules.occasions(settlement.transition, settlement.record) {
+        raise(occasion, settlement.record, settlement.job)
+      }
+      noteLateEnd(settlement)
+    }
+    sendNotices()
+  }
+
+  /// Ends that recovery completed: their notices may not have been raised before the crash.
+  ///
+  /// - Parameter ids: what lay in `cur/` at the start.
+  func retell(_ ids: [String]) {
+    guard hasListeners else { return }
+    for id in ids {
+      guard let state = (try? spool.state(of: id)) ?? nil, state != .hold, state != .cur,
+        let bytes = try? spool.read(id, in: state, limit: 64 << 20), let job = try? JobScanner.scan(bytes),
+        let record = job.record, record.state == state, !record.attempts.isEmpty || record.outcome != nil
+      else { continue }
+      let transition: Transition =
+        switch (state, record.outcome) {
+        case (.done, _): .finish
+        case (.dead, .cancelled?): .cancel
+        case (.dead, .expired?): .expire
+        case (.dead, .rejected?): .reject
+        case (.dead, .duplicate?): .refuseTwin
+        case (.dead, _): .bury
+        // A run that was handed back left no new attempt, and nothing to tell.
+        default: record.attempts.last?.endedAt == record.updatedAt ? .retry : .release
+        }
+      for occasion in NoticeRules.occasions(transition, record) { raise(occasion, record, job) }
+    }
+    sendNotices()
+  }
+
+  private var hasListeners: Bool { !settings.daemon.notices.isEmpty }
+
+  private func raise(
+    _ occasion: Notice.Occasion, _ record: JobRecord, _ job: Job?, sla: Duration? = nil, at: WallTime? = nil
+  ) {
+    let type = job?.type ?? ""
+    let entries = NoticeRules.entries(
+      for: occasion, type: type, asked: job?.notify, among: settings.daemon.notices)
+    guard !entries.isEmpty else { return }
+    let subject = Notice.Subject(record, job)
+    tell(
+      Notice(
+        occasion, at: at ?? record.updatedAt, message: NoticeRules.message(occasion, subject, sla: sla), job: subject),
+      to: entries)
+  }
+
+  private func tell(_ notice: Notice, to entries: [NoticeSettings]) {
+    // Entries with the same address are one receiver.
+    for key in Set(entries.map(\.key)).sorted() where !notices.gone.contains(key) {
+      guard notices.pending.count < NoticeDesk.pendingLimit else {
+        logger.error("a notice is lost, because the disk takes none and too many wait: \(notice.message)")
+        continue
+      }
+      notices.pending.append((notice, key))
+    }
+  }
+
+  // MARK: Alerts
+
+  /// An alert was raised; some are told.
+  func raiseNotice(ofAlert code: String, _ message: String) {
+    guard hasListeners, let (occasion, type) = NoticeRules.occasion(ofAlert: code) else { return }
+    let entries = NoticeRules.entries(for: occasion, type: type, among: settings.daemon.notices)
+    tell(Notice(occasion, at: effects.now(), message: message, code: code), to: entries)
+    turnSoon()
+  }
+
+  // MARK: Time limits
+
+  /// A job that waits has until its deadline.
+  func watchDeadline(_ id: String, _ job: Job, firstSeen: WallTime) {
+    guard hasListeners, let sla = settings.handlers[job.type]?.sla,
+      let deadline = NoticeRules.deadline(job, firstSeen: firstSeen, sla: sla)
+    else { return }
+    notices.deadlines.set(id, deadline)
+  }
+
+  /// Raises `sla` for what is late while it still waits or runs.
+  func noteLate() {
+    let now = effects.now()
+    while let id = notices.deadlines.take(now: now) {
+      if let attempt = running[id] {
+        raise(.sla, attempt.record, attempt.job, sla: attempt.handler.sla, at: now)
+      } else if let state = (try? spool.state(of: id)) ?? nil, state == .new || state == .cur,
+        let bytes = try? spool.read(id, in: state, limit: 64 << 20), let job = try? JobScanner.scan(bytes)
+      {
+        let deadline = settings.handlers[job.type]?.sla
+        let fresh = JobRecord(id: id, state: state, submittedAt: submitted(id, job), updatedAt: now, node: node)
+        raise(.sla, job.record ?? fresh, job, sla: deadline, at: now)
+      }
+    }
+  }
+
+  private func submitted(_ id: String, _ job: Job) -> WallTime {
+    let status = try? spool.syscalls.status(spool.descriptor(JobState.new), JobID.fileName(id))
+    return job.record?.submittedAt ?? status.map { WallTime(microseconds: $0.changed) } ?? effects.now()
+  }
+
+  /// An end that came too late, of which no look at the clock has told.
+  private func noteLateEnd(_ settlement: Settlement) {
+    guard let finished = settlement.record.finishedAt, let deadline = notices.deadlines[settlement.id] else { return }
+    notices.deadlines.remove(settlement.id)
+    guard finished > deadline, let job = settlement.job else { return }
+    raise(.sla, settlement.record, job, sla: settings.handlers[job.type]?.sla)
+  }
+
+  // MARK: To the disk
+
+  /// Submits what was raised. What the disk refuses waits, and is tried again every second.
+  func sendNotices() {
+    guard !notices.pending.isEmpty, !notices.retryIsScheduled else { return }
+    let all = notices.pending
+    notices.pending.removeAll()
+    let submissions = all.map { notice, key in
+      Intake.Submission(
+        id: "notify-\(notice.occasion.rawValue)-\(Digest.sha256(Array("\(key)\n\(notice.identity)".utf8)).prefix(20))",
+        bytes: notice.jobFile(to: key, node: node))
+    }
+    // Not bound by `min_free`: a full disk is what somebody may be waiting to hear of.
+    let intake = Intake(spool)
+    var failure: SpoolError?
+    // One sync of the file system for many; a few are cheaper one by one.
+    var results: [Result<Void, SpoolError>]
+    if submissions.count > 4 {
+      do throws(SpoolError) { results = try intake.submit(bulk: submissions) } catch {
+        results = submissions.map { _ in .failure(error) }
+      }
+    } else {
+      results = submissions.map { submission in
+        do throws(SpoolError) { return .success(try intake.submit(submission)) } catch { return .failure(error) }
+      }
+    }
+    for (index, result) in results.enumerated() {
+      switch result {
+      case .success: incoming.append(submissions[index].id)
+      // Raised before, by a daemon that went down after it.
+      case .failure(let error) where error.code == .exists: break
+      case .failure(let error):
+        failure = error
+        notices.pending.append(all[index])
+      }
+    }
+    if let failure {
+      logger.warning("cannot raise \(notices.pending.count) notices now: \(failure)")
+      notices.retryIsScheduled = true
+      loop.after(.seconds(1)) { [unowned self] in notices.retryIsScheduled = false }
+    }
+    turnSoon()
+  }
+
+  /// The end of a notice: a receiver that is gone is not bothered again.
+  func noticeEnded(_ attempt: Attempt, _ end: AttemptEnd) {
+    guard attempt.job.type == Notice.type, end.error?.code == "gone",
+      let key = attempt.job.value(at: "/payload/notify")?.string, notices.gone.insert(key).inserted
+    else { return }
+    raise(
+      "notify:\(key)",
+      "the receiver of the [[notify]] entry \(key) answered 410 Gone: it is told nothing more until the "
+        + "configuration is loaded anew; correct or remove the entry")
+  }
+
+  /// The configuration was loaded anew: every entry gets a new chance.
+  func forgiveReceivers() {
+    for key in notices.gone { calm("notify:\(key)") }
+    notices.gone.removeAll()
+  }
+}

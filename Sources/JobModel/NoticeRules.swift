@@ -1,0 +1,148 @@
+/// Which notices an event raises, and for whom: pure, so that its table can be tested. Raising them durably is the
+/// engine's work, delivering them that of the job each becomes.
+package enum NoticeRules {
+  /// What the end of an attempt, or of a job that was only judged, is an occasion for.
+  ///
+  /// - Parameter record: as it is after the transition.
+  package static func occasions(_ transition: Transition, _ record: JobRecord) -> [Notice.Occasion] {
+    let hasStalled = record.attempts.last?.outcome == .stalled
+    switch transition {
+    case .finish:
+      let hasFailed = record.attempts.dropLast().contains { $0.outcome != .done }
+      return hasFailed ? [.done, .recovered] : [.done]
+    case .bury: return hasStalled ? [.stalled, .dead] : [.dead]
+    case .reject, .expire, .cancel, .refuseTwin: return [.dead]
+    case .retry: return hasStalled ? [.stalled, .retried] : [.retried]
+    default: return []
+    }
+  }
+
+  /// What an alert is an occasion for, by its code, and the type it is about.
+  package static func occasion(ofAlert code: String) -> (occasion: Notice.Occasion, type: String?)? {
+    switch code {
+    case "disk", "no_space": return (.disk, nil)
+    default: break
+    }
+    if code.hasPrefix("schedule") { return (.scheduleMissed, nil) }
+    guard code.hasPrefix("handler:") else { return nil }
+    let type = String(code.dropFirst(8))
+    // Notices raise no notices, and nobody could be told that nobody can be told.
+    return JobType.isReserved(type) ? nil : (.handlerBroken, type)
+  }
+
+  /// The entries that are told.
+  ///
+  /// A job's own `notify` takes the place of `on` for that job: it is told about on the occasions it names and no
+  /// others, by every entry that tells of jobs at all. So an entry for full disks never hears of jobs, and one with an
+  /// empty `on` hears only of those that ask.
+  ///
+  /// - Parameters:
+  ///   - type: the type it is about; nil: none, which no `types` excludes.
+  ///   - asked: the job's `notify`; nil when it has none.
+  package static func entries(
+    for occasion: Notice.Occasion, type: String?, asked: [String]? = nil, among entries: [NoticeSettings]
+  ) -> [NoticeSettings] {
+    // Notices raise no notices.
+    if let type, JobType.isReserved(type) { return [] }
+    return entries.filter { entry in
+      if let type, !entry.types.isEmpty, !entry.types.contains(type) { return false }
+      guard let asked, occasion.isAboutJobs else { return entry.on.contains(occasion.rawValue) }
+      let tellsOfJobs =
+        entry.on.isEmpty || entry.on.contains { Notice.Occasion(rawValue: $0)?.isAboutJobs == true }
+      return tellsOfJobs && asked.contains(occasion.rawValue)
+    }
+  }
+
+  /// When a job will have missed its `sla`: counted from its submission, or from the time its producer set for it. nil:
+  /// never, because it was requeued after its end, which is a round that nobody promised a time for.
+  package static func deadline(_ job: Job, firstSeen: WallTime, sla: Duration) -> WallTime? {
+    let submitted = job.record?.submittedAt ?? firstSeen
+    if let record = job.record, record.outcome != nil || record.attempts.count > record.attempt { return nil }
+    switch job.start {
+    case .now: return submitted + sla
+    case .at(let time): return max(time, submitted) + sla
+    case .after(let delay): return submitted + delay + sla
+    }
+  }
+
+  /// One sentence for people.
+  package static func message(_ occasion: Notice.Occasion, _ job: Notice.Subject, sla: Duration? = nil) -> String {
+    let name = job.type.isEmpty ? job.id : "\(job.type) \(job.id)"
+    let attempts = job.attempt == 1 ? "1 attempt" : "\(job.attempt) attempts"
+    let error = job.error.map { ": \(Notice.cut($0.message))" } ?? ""
+    switch occasion {
+    case .done: return "\(name) is done"
+    case .recovered: return "\(name) is done after attempts that failed"
+    case .dead:
+      switch job.outcome {
+      case .failed where job.attempt > 0: return "\(name) is dead after \(attempts)\(error)"
+      case .failed, nil: return "\(name) is dead\(error)"
+      case let outcome?: return "\(name) is dead (\(outcome.rawValue))\(error)"
+      }
+    case .retried: return "\(name) failed and is tried again\(error)"
+    case .stalled: return "\(name) stalled\(error)"
+    case .sla:
+      let limit = sla.map { " within \(DurationText.format($0))" } ?? " in time"
+      return "\(name) was not finished\(limit)"
+    case .scheduleMissed, .handlerBroken, .disk: return name
+    }
+  }
+}
+
+/// Moments by which something should have happened, the earliest first. A value changed or taken away stays in the heap
+/// until its time comes; only what the table has counts.
+package struct Deadlines: Sendable {
+  private var times: [String: WallTime] = [:]
+  private var heap: [(time: WallTime, id: String)] = []
+
+  package init() {}
+
+  package var count: Int { times.count }
+  package subscript(id: String) -> WallTime? { times[id] }
+
+  package mutating func set(_ id: String, _ time: WallTime) {
+    guard times[id] != time else { return }
+    times[id] = time
+    heap.append((time, id))
+    var child = heap.count - 1
+    while child > 0, heap[child].time < heap[(child - 1) / 2].time {
+      heap.swapAt(child, (child - 1) / 2)
+      child = (child - 1) / 2
+    }
+  }
+
+  package mutating func remove(_ id: String) { times[id] = nil }
+
+  /// The earliest; entries that do not count any more are dropped on the way.
+  package mutating func next() -> WallTime? {
+    while let first = heap.first {
+      if times[first.id] == first.time { return first.time }
+      pop()
+    }
+    return nil
+  }
+
+  /// Takes one whose time has come; nil when there is none.
+  package mutating func take(now: WallTime) -> String? {
+    guard let time = next(), time <= now, let id = heap.first?.id else { return nil }
+    pop()
+    times[id] = nil
+    return id
+  }
+
+  private mutating func pop() {
+    let last = heap.removeLast()
+    guard !heap.isEmpty else { return }
+    heap[0] = last
+    var parent = 0
+    while true {
+      var least = parent
+      for child in [2 * parent + 1, 2 * parent + 2] where child < heap.count && heap[child].time < heap[least].time {
+        least = child
+      }
+      guard least != parent else { return }
+      heap.swapAt(parent, least)
+      parent = least
+    }
+  }
+}
