@@ -179,7 +179,7 @@ extension Engine {
         pending.results.append((id, .failure(error)))
       }
     }
-    do throws(SpoolError) { try transitions.audit.commit() } catch { troubled(error) }
+    do throws(SpoolError) { try transitions.audit.commit(closing: !isCommitting) } catch { troubled(error) }
     if pending.open.isEmpty { answer(pending) } else { requests.append(pending) }
     turnSoon()
   }
