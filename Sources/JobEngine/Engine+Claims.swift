@@ -98,7 +98,8 @@ extension Engine {
     if let value = pick.keys.serial { holding[id] = (pick.type, value) }
     starting.append(
       Attempt(
-        claim: claim, typeNumber: pick.type, handler: handler, job: job, number: number, startedAt: now, record: record))
+        claim: claim, typeNumber: pick.type, handler: handler, job: job, number: number, startedAt: now, record: record)
+    )
     return true
   }
 
@@ -220,7 +221,8 @@ extension Engine {
     }
     let near = Spelling.nearest(to: job.type, among: settings.handlers.keys).map { "; did you mean \"\($0)\"?" } ?? ""
     let problem = JobProblem(
-      .unknownType, "no handler for the type \"\(job.type)\": there is no handlers/\(job.type).toml\(near)", key: "type")
+      .unknownType, "no handler for the type \"\(job.type)\": there is no handlers/\(job.type).toml\(near)", key: "type"
+    )
     bury(claim, record, .rejected, problem.error, .reject, now: now)
   }
 

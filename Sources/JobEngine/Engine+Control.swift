@@ -129,7 +129,8 @@ extension Engine {
         loop.after(.milliseconds(Limits.youngFileMilliseconds + 50)) { [unowned self] in controlIsDue = true }
         return
       }
-      answer(name, refusal: SpoolError(.system, "not JSON, at byte \(error.offset): \(error.message)"), code: "bad_request")
+      answer(
+        name, refusal: SpoolError(.system, "not JSON, at byte \(error.offset): \(error.message)"), code: "bad_request")
     }
   }
 
@@ -153,9 +154,11 @@ extension Engine {
       return answer(runSchedules(names.compactMap(\.string), request: name, by: who))
     }
     guard let known = OperatorVerb(rawValue: verb) else {
-      let expected = (OperatorVerb.allCases.map(\.rawValue) + ["edit", "reload", "run-schedule"]).joined(separator: ", ")
+      let expected = (OperatorVerb.allCases.map(\.rawValue) + ["edit", "reload", "run-schedule"]).joined(
+        separator: ", ")
       return answer(
-        name, refusal: SpoolError(.system, "\"do\": expected one of \(expected), found \"\(verb)\""), code: "bad_request")
+        name, refusal: SpoolError(.system, "\"do\": expected one of \(expected), found \"\(verb)\""),
+        code: "bad_request")
     }
     guard let jobs = request["jobs"]?.array, jobs.allSatisfy({ $0.string != nil }) else {
       return answer(name, refusal: SpoolError(.system, "\"jobs\": expected a list of ids"), code: "bad_request")

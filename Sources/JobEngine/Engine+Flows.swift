@@ -86,7 +86,8 @@ extension Engine {
 
   private func free(_ arrival: BlockedArrival, now: WallTime) {
     waitingFor[arrival.id] = nil
-    enter(arrival.id, arrival.job, due: max(arrival.job.due(firstSeen: arrival.firstSeen), arrival.firstSeen),
+    enter(
+      arrival.id, arrival.job, due: max(arrival.job.due(firstSeen: arrival.firstSeen), arrival.firstSeen),
       firstSeen: arrival.firstSeen, now: now)
     turnSoon()
   }
@@ -96,7 +97,8 @@ extension Engine {
     condemned[id] = (
       .failed, .bury,
       JobError(
-        code: "parent_dead", message: "it waited for \(parent), which is dead; requeue both, or use on_parent_dead \"run\"",
+        code: "parent_dead",
+        message: "it waited for \(parent), which is dead; requeue both, or use on_parent_dead \"run\"",
         details: Array("{\"parent\":\"\(parent)\"}".utf8))
     )
     agenda.insertForJudgement(id)

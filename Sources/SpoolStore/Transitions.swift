@@ -97,7 +97,8 @@ package final class Transitions {
     } catch {
       if error == .access || error == .permission {
         return refused(
-          JobProblem(.unreadable, "the daemon may not read the file (\(error.message)); write it with mode 0640 or 0644"))
+          JobProblem(
+            .unreadable, "the daemon may not read the file (\(error.message)); write it with mode 0640 or 0644"))
       }
       throw SpoolError(doing: "opening the job", path: path, error)
     }
