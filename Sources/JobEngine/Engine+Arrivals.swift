@@ -36,7 +36,8 @@ extension Engine {
   private func reportOnce(_ name: String, _ message: String) {
     guard !reported.contains(name) else { return }
     guard reported.count < Limits.namesReported else {
-      return raise("odd_names", "new/ holds more than \(Limits.namesReported) names that are no jobs; they are left alone")
+      return raise(
+        "odd_names", "new/ holds more than \(Limits.namesReported) names that are no jobs; they are left alone")
     }
     reported.insert(name)
     raise("odd_name:\(name)", message)

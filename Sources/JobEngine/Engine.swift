@@ -368,7 +368,8 @@ package final class Engine {
       let isLow = isBelow || (isLowOnDisk && space.bytes < Limits.roomAfterFullDisk)
       if isLow {
         if isBelow {
-          raise("disk", "less than min_free is left on the disk of \(spool.path): nothing is claimed until there is more")
+          raise(
+            "disk", "less than min_free is left on the disk of \(spool.path): nothing is claimed until there is more")
         }
         loop.after(.seconds(1)) {}
       } else if isLowOnDisk {
