@@ -30,6 +30,17 @@ package struct Flows {
     var isKnown = false
     var dead: String?
     var waiters: Set<String> = []
+
+    mutating func take(_ id: String, _ state: ParentState) {
+      isKnown = true
+      switch state {
+      case .open, .unknown: open.insert(id)
+      case .done: open.remove(id)
+      case .dead:
+        open.remove(id)
+        dead = dead ?? id
+      }
+    }
   }
 
   private var blocked: [String: Blocked] = [:]
@@ -75,30 +86,26 @@ package struct Flows {
 
   /// A member of a batch somebody waits for, as the log or a look at its file tells it.
   package mutating func member(_ id: String, of batch: String, _ state: ParentState) {
-    guard var known = batches[batch] else { return }
-    known.isKnown = true
-    switch state {
-    case .open, .unknown: known.open.insert(id)
-    case .done: known.open.remove(id)
-    case .dead:
-      known.open.remove(id)
-      known.dead = known.dead ?? id
-    }
-    batches[batch] = known
+    // In place: a batch may have very many members, and each is told at least twice.
+    batches[batch]?.take(id, state)
+  }
+
+  /// A waiting job has no file any more. A batch it belongs to does not wait for it, but is not done either.
+  package mutating func vanished(_ id: String) {
+    for (name, batch) in batches where batch.open.contains(id) { batches[name]?.take(id, .dead) }
   }
 
   /// A job has come to rest for good.
   package mutating func rested(_ id: String, batch: String?, isDone: Bool) -> [Answer] {
     var answers: [Answer] = []
     for child in children[id] ?? [] {
-      guard var entry = blocked[child] else { continue }
-      if !isDone, !entry.runsAnyway {
+      if !isDone, blocked[child]?.runsAnyway == false {
         answers.append(.doomed(child, parent: id))
         continue
       }
-      entry.parents.remove(id)
-      blocked[child] = entry
-      if entry.parents.isEmpty, entry.batches.isEmpty { answers.append(.free(child)) }
+      // In place: a child may have very many parents.
+      blocked[child]?.parents.remove(id)
+      if let entry = blocked[child], entry.parents.isEmpty, entry.batches.isEmpty { answers.append(.free(child)) }
     }
     children[id] = nil
     if let batch, batches[batch] != nil { member(id, of: batch, isDone ? .done : .dead) }
@@ -134,13 +141,29 @@ package struct Flows {
 
   /// The way from `id` over its parents back to itself, if there is one.
   private func cycle(from id: String, through parents: Set<String>) -> [String]? {
-    var ways: [[String]] = parents.map { [id, $0] }
-    var seen = Set<String>()
-    while let way = ways.popLast() {
-      guard let last = way.last else { continue }
-      if last == id { return way }
-      guard seen.insert(last).inserted, let next = blocked[last] else { continue }
-      ways.append(contentsOf: next.parents.map { way + [$0] })
+    // Nobody waits for it, so no way leads back: what a chain costs that is submitted in its order, however long.
+    guard children[id] != nil || parents.contains(id) else { return nil }
+    /// By whom each was reached.
+    var from: [String: String] = [:]
+    var open: [String] = []
+    for parent in parents {
+      from[parent] = id
+      open.append(parent)
+    }
+    while let last = open.popLast() {
+      if last == id {
+        var way = [id]
+        var at = from[id]
+        while let step = at, step != id {
+          way.append(step)
+          at = from[step]
+        }
+        return [id] + way.reversed()
+      }
+      for next in blocked[last]?.parents ?? [] where from[next] == nil {
+        from[next] = last
+        open.append(next)
+      }
     }
     return nil
   }
