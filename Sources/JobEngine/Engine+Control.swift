@@ -162,8 +162,13 @@ extension Engine {
     }
     let ids = jobs.compactMap(\.string)
     var pending = ControlRequest(name: name)
-    if known == .requeue { prove(ids) }
+    if known == .requeue, isOperator { prove(ids.filter(JobID.isValid)) }
     for id in ids {
+      guard JobID.isValid(id) else {
+        pending.results.append(
+          (id, .failure(SpoolError(.noSuchJob, "\"\(id)\" is no job id: expected \(JobID.expected)"))))
+        continue
+      }
       guard isOperator || (known == .cancel && owns(id, uid)) else {
         refuse(name, who, "\(verb) \(id): not an operator, and not the owner of the job")
         pending.results.append((id, .failure(SpoolError(.denied, "\(who) may not \(verb) \(id)"))))
@@ -194,6 +199,9 @@ extension Engine {
     }
     var done = ControlRequest(name: name)
     do throws(SpoolError) {
+      guard JobID.isValid(id) else {
+        throw SpoolError(.noSuchJob, "\"\(id)\" is no job id: expected \(JobID.expected)")
+      }
       guard occupied[id] == nil else {
         throw SpoolError(.wrongState, "cannot edit \(id): it is running; cancel it first")
       }
@@ -248,6 +256,18 @@ extension Engine {
     forget(id)
     occupied[id] = claim.sha256
     operators[id] = who
+    if case .success(let job) = claim.content {
+      let isForged: Bool
+      do throws(SpoolError) { isForged = try self.isForged(id, job) } catch {
+        // Not to be told just now: as refused, nothing of the record is believed.
+        troubled(error)
+        isForged = true
+      }
+      if isForged {
+        rejectForged(claim, now: effects.now())
+        return nil
+      }
+    }
     let record = JobRecord.taken(from: claim, submitter: submitter(claim.uid), node: node)
     let error = JobError(code: "cancelled", message: "cancelled by \(who) before it ran")
     bury(claim, record, .cancelled, error, .cancel, now: effects.now())
