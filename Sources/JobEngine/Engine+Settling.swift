@@ -169,7 +169,8 @@ extension Engine {
       do throws(SpoolError) {
         guard try transitions.publish(settlement) else {
           // A twin took its place in new/. It moves away first; the rename is repeated with the next turn.
-          try settleTwin(settlement.id, now: effects.now())
+          let now = effects.now()
+          if try !transitions.moveDirectoryAside(settlement.id, at: now) { try settleTwin(settlement.id, now: now) }
           settling.putBack(unpublished: settlement)
           turnSoon()
           continue

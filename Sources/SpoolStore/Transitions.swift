@@ -79,10 +79,10 @@ package final class Transitions {
     switch status.kind {
     case .regular: break
     case .directory:
-      // It became one between the look and the rename. It is no job; back to where it was, or if that is needed for a job
-      // (a twin), beside it.
+      // It became one between the look and the rename. It is no job; back to where it was.
       do throws(Errno) {
-        try syscalls.rename(cur, name, to: spool.descriptor(JobState.new), name, replacing: false)
+        try syscalls.rename(
+          cur, name, to: spool.descriptor(JobState.new), JobID.fileName(twinOf ?? id), replacing: false)
       } catch {
         throw SpoolError(doing: "putting a directory back", path: path, error)
       }

@@ -9,23 +9,28 @@ extension Transitions {
   /// rename: neither a crash nor a power cut may leave a file in `cur/` that looks like a job of its own and would run.
   package func claimTwin(_ id: String, at time: WallTime, limit: Int) throws(SpoolError) -> Claim? {
     let fresh = JobID.make(at: time, random: (spool_random(), spool_random()))
-    // A directory is nobody's twin and left alone, but not in the place of a job: it moves aside, in its own folder, which
-    // needs no right to it, and without a line for every try.
-    let new = spool.descriptor(JobState.new)
-    if let status = try? syscalls.status(new, JobID.fileName(id)), status.kind == .directory {
-      do throws(Errno) {
-        try syscalls.rename(new, JobID.fileName(id), to: new, JobID.fileName(fresh), replacing: false)
-      } catch {
-        throw SpoolError(doing: "moving a directory aside", path: spool.path(of: id, in: .new), error)
-      }
-      return nil
-    }
     try audit.append(.claimed, at: time, job: fresh, from: .new, to: .cur) { writer in
       writer.key("twin_of")
       writer.string(id)
     }
     try audit.commit()
     return try claim(id, as: fresh, limit: limit)
+  }
+
+  /// A directory is nobody's twin and is left alone, but not in the place a job has to go back to: there it gets a fresh
+  /// name. It stays in `new/`, which needs no right to what is in it. false: there is none.
+  package func moveDirectoryAside(_ id: String, at time: WallTime) throws(SpoolError) -> Bool {
+    let new = spool.descriptor(JobState.new)
+    let name = JobID.fileName(id)
+    do throws(Errno) {
+      guard try syscalls.status(new, name).kind == .directory else { return false }
+      let fresh = JobID.make(at: time, random: (spool_random(), spool_random()))
+      try syscalls.rename(new, name, to: new, JobID.fileName(fresh), replacing: false)
+      return true
+    } catch {
+      if error == .noEntry { return false }
+      throw SpoolError(doing: "moving a directory aside", path: spool.path(of: id, in: .new), error)
+    }
   }
 
   /// How a claimed twin ends, given the hash of what was dropped first (nil: not known, or never was).
