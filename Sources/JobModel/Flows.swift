@@ -46,6 +46,8 @@ package struct Flows {
   private var blocked: [String: Blocked] = [:]
   private var children: [String: Set<String>] = [:]
   private var batches: [String: Batch] = [:]
+  /// Batches that somebody was told about since the last look: only these can be over.
+  private var touched: Set<String> = []
 
   package init() {}
 
@@ -64,7 +66,8 @@ package struct Flows {
     _ id: String, parents: Set<String>, batches names: Set<String>, runsAnyway: Bool, since: WallTime
   ) -> [String]? {
     if let cycle = cycle(from: id, through: parents) { return cycle }
-    unblock(id)
+    // Looked at again, it must not take what is known of its batches with it.
+    unblock(id, keeping: names)
     blocked[id] = Blocked(parents: parents, batches: names, runsAnyway: runsAnyway, since: since)
     for parent in parents { children[parent, default: []].insert(id) }
     for name in names { batches[name, default: Batch()].waiters.insert(id) }
@@ -72,13 +75,15 @@ package struct Flows {
   }
 
   /// Forgets a waiting job: it was cancelled, held or taken away.
-  package mutating func unblock(_ id: String) {
+  package mutating func unblock(_ id: String) { unblock(id, keeping: []) }
+
+  private mutating func unblock(_ id: String, keeping names: Set<String>) {
     guard let old = blocked.removeValue(forKey: id) else { return }
     for parent in old.parents {
       children[parent]?.remove(id)
       if children[parent]?.isEmpty == true { children[parent] = nil }
     }
-    for name in old.batches {
+    for name in old.batches where !names.contains(name) {
       batches[name]?.waiters.remove(id)
       if batches[name]?.waiters.isEmpty == true { batches[name] = nil }
     }
@@ -88,11 +93,12 @@ package struct Flows {
   package mutating func member(_ id: String, of batch: String, _ state: ParentState) {
     // In place: a batch may have very many members, and each is told at least twice.
     batches[batch]?.take(id, state)
+    if batches[batch] != nil { touched.insert(batch) }
   }
 
   /// A waiting job has no file any more. A batch it belongs to does not wait for it, but is not done either.
   package mutating func vanished(_ id: String) {
-    for (name, batch) in batches where batch.open.contains(id) { batches[name]?.take(id, .dead) }
+    for (name, batch) in batches where batch.open.contains(id) { member(id, of: name, .dead) }
   }
 
   /// A job has come to rest for good.
@@ -116,7 +122,11 @@ package struct Flows {
   /// Batches that are over. To be asked when no arrivals are waiting to be looked at, or a member could be missed.
   package mutating func overBatches() -> [Answer] {
     var answers: [Answer] = []
-    for (name, batch) in batches where batch.isKnown && batch.open.isEmpty {
+    guard !touched.isEmpty else { return answers }
+    let names = touched
+    touched.removeAll(keepingCapacity: true)
+    for name in names {
+      guard let batch = batches[name], batch.isKnown, batch.open.isEmpty else { continue }
       for waiter in batch.waiters {
         guard var entry = blocked[waiter] else { continue }
         if let dead = batch.dead, !entry.runsAnyway {
