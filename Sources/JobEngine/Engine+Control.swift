@@ -104,8 +104,10 @@ extension Engine {
       defer { spool.syscalls.close(fd) }
       let status = try spool.syscalls.status(fd)
       uid = status.uid
-      guard status.kind == .regular, status.size <= 16 << 20 else {
-        return discard(name, accounts.name(of: uid), "no regular file of at most 16 MiB")
+      // Anybody who may submit may ask; only an operator has reason to ask for very much at once.
+      let limit = accounts.isOperator(uid) ? 16 : 1
+      guard status.kind == .regular, status.size <= limit << 20 else {
+        return discard(name, accounts.name(of: uid), "no regular file of at most \(limit) MiB")
       }
       bytes = try spool.syscalls.read(fd, count: status.size, offset: 0)
     } catch {
@@ -162,6 +164,7 @@ extension Engine {
     }
     let ids = jobs.compactMap(\.string)
     var pending = ControlRequest(name: name)
+    var refused = 0
     if known == .requeue, isOperator { prove(ids.filter(JobID.isValid)) }
     for id in ids {
       guard JobID.isValid(id) else {
@@ -170,7 +173,9 @@ extension Engine {
         continue
       }
       guard isOperator || (known == .cancel && owns(id, uid)) else {
-        refuse(name, who, "\(verb) \(id): not an operator, and not the owner of the job")
+        // One line names the first: whoever may write a request must not be able to fill the log with it.
+        if refused == 0 { refuse(name, who, "\(verb) \(id): not an operator, and not the owner of the job") }
+        refused += 1
         pending.results.append((id, .failure(SpoolError(.denied, "\(who) may not \(verb) \(id)"))))
         continue
       }
@@ -184,6 +189,7 @@ extension Engine {
         pending.results.append((id, .failure(error)))
       }
     }
+    if refused > 1 { refuse(name, who, "\(verb) of \(refused - 1) more jobs, for the same reason") }
     do throws(SpoolError) { try transitions.audit.commit() } catch { troubled(error) }
     if pending.open.isEmpty { answer(pending) } else { requests.append(pending) }
     turnSoon()
