@@ -27,8 +27,9 @@ extension Engine {
         }
       }
     }
+    // Members and ends of this very turn have their lines only in memory yet.
+    if !unknown.isEmpty || !batches.isEmpty { try transitions.audit.flush() }
     if !unknown.isEmpty {
-      try transitions.audit.flush()
       for (id, state) in try AuditReader.ends(of: unknown, in: spool) { states[id] = state }
     }
     let members = try batches.isEmpty ? [:] : AuditReader.members(of: batches, in: spool)
