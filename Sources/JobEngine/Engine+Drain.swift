@@ -11,7 +11,8 @@ extension Engine {
     case .no:
       drain = .waiting
       let patience = settings.daemon.drain
-      logger.notice("stopping: \(running.count) running jobs get \(DurationText.format(patience))")
+      let hint = running.isEmpty ? "" : "; ask again and they are ended now"
+      logger.notice("stopping: \(running.count) running jobs get \(DurationText.format(patience))\(hint)")
       loop.after(patience) { [unowned self] in endRunning() }
     case .waiting:
       logger.notice("asked again to stop: not waiting for the running jobs")
