@@ -24,7 +24,7 @@ let package = Package(
     // toml++ (Debian: libtomlplusplus-dev) behind a plain C header; nothing else includes it.
     .target(name: "CTomlShim"),
     // jobspool.toml, handlers/ and schedules/, with the line of every mistake.
-    .target(name: "SpoolConfig", dependencies: ["JobModel", "CTomlShim"], swiftSettings: strict),
+    .target(name: "SpoolConfig", dependencies: ["JobModel", "JobSchema", "CTomlShim"], swiftSettings: strict),
     // JSON Schema of payloads.
     .target(name: "JobSchema", dependencies: ["JobModel"], swiftSettings: strict),
     // The disk: the only module that renames or unlinks a job.
@@ -34,7 +34,7 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "JobEngine",
-      dependencies: ["JobModel", "SpoolStore", "CSpoolShims", .product(name: "Logging", package: "swift-log")],
+      dependencies: ["JobModel", "JobSchema", "SpoolStore", "CSpoolShims", .product(name: "Logging", package: "swift-log")],
       swiftSettings: strict),
     // Child processes: the engine's JobRunner.
     .target(name: "JobHandlers", dependencies: ["JobModel", "JobEngine", "CSpoolShims"], swiftSettings: strict),
@@ -54,8 +54,8 @@ let package = Package(
     .executableTarget(
       name: "jobspool",
       dependencies: [
-        "JobModel", "SpoolStore", "SpoolConfig", "SpoolHistory", "SpoolWatch", "JobEngine", "JobHandlers", "CSpoolShims",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "JobModel", "JobSchema", "SpoolStore", "SpoolConfig", "SpoolHistory", "SpoolWatch", "JobEngine", "JobHandlers",
+        "CSpoolShims", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
 

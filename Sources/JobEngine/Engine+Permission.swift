@@ -1,18 +1,21 @@
 /// Who may submit what. Judged once, by the owner of the dropped file as the kernel told it; a job that has run before is
 /// not asked again.
 internal import JobModel
+internal import JobSchema
 internal import SpoolStore
 
 extension Engine {
-  /// Why whoever submitted this job may not submit it; nil: he may.
+  /// Why this job is refused, by who submitted it or by its payload; nil: it may run.
   func refusal(of job: Job, by uid: UInt32) -> JobProblem? {
     guard !JobType.isReserved(job.type) || isNotice(job, by: uid) else {
       return JobProblem(.reservedType, "types beginning with \"jobspool.\" are the program's own", key: "type")
     }
-    guard job.record?.attempts.isEmpty ?? true, let allow = settings.handlers[job.type]?.allow,
+    if job.record?.attempts.isEmpty ?? true, let allow = settings.handlers[job.type]?.allow,
       !accounts.maySubmit(uid, allow)
-    else { return nil }
-    return .notAllowed(accounts.name(of: uid), type: job.type, allow: allow)
+    {
+      return .notAllowed(accounts.name(of: uid), type: job.type, allow: allow)
+    }
+    return settings.schemas[job.type]?.problem(with: job)
   }
 
   /// A notice as this daemon submits it: its own file, and a payload that names an entry.

@@ -15,6 +15,7 @@
 internal import CSpoolShims
 internal import Glibc
 package import JobModel
+package import JobSchema
 internal import Logging
 package import SpoolStore
 
@@ -464,6 +465,8 @@ package struct EngineSettings: Sendable, Equatable {
   package var handlers: [String: HandlerSettings]
   /// Types whose handler file does not load, with the reason.
   package var broken: [String: String]
+  /// What payloads have to look like, by type.
+  package var schemas: [String: PayloadSchema] = [:]
   /// Where handler files lie; empty: nowhere.
   package var handlersFolder: String
   package var schedules: [String: ScheduleSettings]

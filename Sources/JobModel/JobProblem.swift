@@ -14,6 +14,7 @@ package struct JobProblem: Error, Sendable, Equatable {
     case unreadable
     case specialFile = "special_file"
     case forgedRecord = "forged_record"
+    case schemaViolation = "schema"
     case wrongID = "wrong_id"
     case notAllowed = "not_allowed"
   }

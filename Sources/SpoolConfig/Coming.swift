@@ -6,7 +6,6 @@ enum Coming {
   /// A key or a table of keys; with `value`, only that text counts.
   private static let table: [(file: ConfigKeys, key: String, value: String?)] = [
     (.daemon, "web", nil),
-    (.handler, "schema", nil),
     (.handler, "encrypt", nil),
   ]
 

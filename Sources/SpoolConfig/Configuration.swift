@@ -4,6 +4,7 @@
 /// nothing else with it; nothing is read but regular files of at most 1 MiB. Whether to run with what was found, or to
 /// keep what was there before, is the caller's decision (`errors`).
 package import JobModel
+package import JobSchema
 
 package struct Configuration: Sendable, Equatable {
   /// jobspool.toml; with errors in it, what could be read, over the defaults.
@@ -11,6 +12,8 @@ package struct Configuration: Sendable, Equatable {
   package var handlers: [String: HandlerSettings] = [:]
   /// Types whose file does not load: paused with an alert, whereas a type without a file is unknown.
   package var brokenHandlers: [String: [ConfigProblem]] = [:]
+  /// By type, for handlers with a `schema`.
+  package var schemas: [String: PayloadSchema] = [:]
   package var schedules: [String: ScheduleSettings] = [:]
   package var brokenSchedules: [String: [ConfigProblem]] = [:]
   /// All of them, also those of `brokenHandlers` and `brokenSchedules`: by file, then line.

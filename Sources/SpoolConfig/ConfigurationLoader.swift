@@ -84,9 +84,10 @@ struct ConfigurationLoader {
     defer { result.problems += log.sorted }
     guard JobType.isValid(type) else { return log.add("the name before .toml is no job type: \(JobType.expected)") }
     guard !JobType.isReserved(type) else { return log.add("types beginning with jobspool. are reserved") }
-    let handler = HandlerFile(type: type, file: path, pools: pools)
+    var handler = HandlerFile(type: type, file: path, pools: pools)
     if let root = parse(path, log: log), let settings = handler.settings(root, log: log) {
       result.handlers[type] = settings
+      result.schemas[type] = handler.payloadSchema
     } else {
       result.brokenHandlers[type] = log.sorted
     }

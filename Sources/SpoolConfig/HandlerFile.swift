@@ -1,5 +1,6 @@
 /// `handlers/TYPE.toml`: each key, its range, and what must agree with what. Defaults are those of `HandlerSettings`.
 internal import JobModel
+internal import JobSchema
 
 struct HandlerFile {
   let type: String
@@ -7,8 +8,17 @@ struct HandlerFile {
   /// The pools of jobspool.toml; nil when that file could not be read, and nothing can be said.
   let pools: [String: Int]?
 
+  /// The schema its `schema` names, once `settings` has read it.
+  private(set) var payloadSchema: PayloadSchema?
+
+  init(type: String, file: String, pools: [String: Int]?) {
+    self.type = type
+    self.file = file
+    self.pools = pools
+  }
+
   /// nil when anything is wrong: a handler runs as its author wrote it or not at all.
-  func settings(_ root: TOMLNode, log: ProblemLog) -> HandlerSettings? {
+  mutating func settings(_ root: TOMLNode, log: ProblemLog) -> HandlerSettings? {
     KeyWalk(keys: .handler, log: log).visit(root)
     let reader = ConfigReader(root, keys: .handler, log: log)
     if reader["command"] == nil {
@@ -95,8 +105,21 @@ struct HandlerFile {
     return rate
   }
 
+  private mutating func readSchema(_ path: String, hiding hidden: [JSONPointer], _ reader: ConfigReader) {
+    switch ConfigPath.read(path) {
+    case .absent: reader.refuse("schema", "\(path): no such file")
+    case .fault(let fault): reader.refuse("schema", "\(path): \(fault)")
+    case .bytes(let bytes):
+      do throws(SchemaProblem) {
+        payloadSchema = try PayloadSchema(file: path, bytes, hiding: hidden)
+      } catch {
+        reader.refuse("schema", "\(path): \(error.description)")
+      }
+    }
+  }
+
   /// Who may submit, what is hidden, and what therefore cannot be looked at.
-  private func readPrivacy(_ reader: ConfigReader, into settings: inout HandlerSettings) {
+  private mutating func readPrivacy(_ reader: ConfigReader, into settings: inout HandlerSettings) {
     settings.serialBy = reader.pointer("serial_by")
     settings.redact = reader.payloadPointers("redact") ?? []
     settings.encrypt = reader.payloadPointers("encrypt") ?? []
@@ -107,7 +130,7 @@ struct HandlerFile {
     settings.schema = reader.text("schema")
     if let schema = settings.schema {
       let path = ConfigPath.resolve(schema, besideFile: file)
-      if let fault = ConfigPath.fault(ofFile: path) { reader.refuse("schema", "\(path): \(fault)") }
+      readSchema(path, hiding: (settings.redact + settings.encrypt).compactMap(JSONPointer.init), reader)
     }
     for sealed in settings.encrypt.compactMap(JSONPointer.init) {
       if let by = settings.serialBy.flatMap(JSONPointer.init), by.overlaps(sealed) {

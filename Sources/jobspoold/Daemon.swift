@@ -107,6 +107,7 @@ final class Daemon {
 
   private static func settings(_ configuration: Configuration, _ spool: Spool, _ config: String?) -> EngineSettings {
     var settings = EngineSettings(configuration)
+    settings.schemas = configuration.schemas
     settings.handlers[Notice.type] = NoticeHandler.settings(configuration, spool: spool.path, config: config)
     return settings
   }

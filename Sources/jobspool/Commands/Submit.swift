@@ -3,6 +3,7 @@ internal import ArgumentParser
 internal import CSpoolShims
 internal import Glibc
 internal import JobModel
+internal import JobSchema
 internal import SpoolConfig
 internal import SpoolHistory
 internal import SpoolStore
@@ -278,6 +279,7 @@ struct Submit: ParsableCommand {
     guard job.record == nil else {
       throw JobProblem(.forgedRecord, "\"jobspool\" is the daemon's record; leave it out", key: "jobspool")
     }
+    if let problem = configuration.schemas[job.type]?.problem(with: job) { throw problem }
     return job
   }
 
