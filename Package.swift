@@ -27,6 +27,10 @@ let package = Package(
     .target(name: "SpoolConfig", dependencies: ["JobModel", "JobSchema", "CTomlShim"], swiftSettings: strict),
     // JSON Schema of payloads.
     .target(name: "JobSchema", dependencies: ["JobModel"], swiftSettings: strict),
+    // What `encrypt` seals, and the key that opens it.
+    .target(
+      name: "JobSecrets", dependencies: ["JobModel", .product(name: "Crypto", package: "swift-crypto")],
+      swiftSettings: strict),
     // The disk: the only module that renames or unlinks a job.
     .target(
       name: "SpoolStore",
@@ -74,6 +78,10 @@ let package = Package(
       name: "SpoolConfigTests", dependencies: ["SpoolConfig", "JobModel", "SpoolTestSupport"], swiftSettings: strict),
     .testTarget(
       name: "JobSchemaTests", dependencies: ["JobSchema", "JobModel", "SpoolTestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "JobSecretsTests",
+      dependencies: ["JobSecrets", "JobModel", .product(name: "Crypto", package: "swift-crypto")],
+      swiftSettings: strict),
     .testTarget(
       name: "JobEngineTests",
       dependencies: [

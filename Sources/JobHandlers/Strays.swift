@@ -104,30 +104,44 @@ final class Strays {
   }
 
   /// Living processes of the job. Reaps the dead among the strangers on the way.
+  ///
+  /// A stranger that ends between the reading of the list and the look at it hands us its children behind that reading,
+  /// so a list is believed only when everything on it was still as listed afterwards.
   private func look(_ remains: inout Remains) -> [pid_t] {
-    var found: [pid_t] = []
-    var unclear: Set<pid_t> = []
-    for pid in ownChildren() where !isExpected(pid) {
-      guard let entry = ProcessTable.entry(pid) else { continue }
-      if entry.isZombie {
-        if ownsProcess || isOf(remains, entry) { reap(pid) }
-      } else if isOf(remains, entry) || ProcessTable.environment(of: pid, holds: marks(remains)) {
-        remains.sessions.insert(entry.session)
-        found.append(pid)
-      } else if !ProcessTable.environment(of: pid, names: "JOBSPOOL_TOKEN") {
-        unclear.insert(pid)
-        if ownsProcess {
-          var jobs = suspects[pid] ?? Set(remains.running())
-          jobs.remove(remains.id)
-          suspects[pid] = jobs
-          if jobs.isEmpty { found.append(pid) }
+    while true {
+      let strangers = ownChildren().filter { !isExpected($0) }
+      var found: [pid_t] = []
+      var unclear: Set<pid_t> = []
+      var hasReaped = false
+      for pid in strangers {
+        guard let entry = ProcessTable.entry(pid) else { continue }
+        if entry.isZombie {
+          if ownsProcess || isOf(remains, entry) {
+            reap(pid)
+            hasReaped = true
+          }
+        } else if isOf(remains, entry) || ProcessTable.environment(of: pid, holds: marks(remains)) {
+          remains.sessions.insert(entry.session)
+          found.append(pid)
+        } else if !ProcessTable.environment(of: pid, names: "JOBSPOOL_TOKEN") {
+          // Somebody's without an environment, or one that is ending right now: that goes first, its children last.
+          unclear.insert(pid)
+          if ownsProcess {
+            var jobs = suspects[pid] ?? Set(remains.running())
+            jobs.remove(remains.id)
+            suspects[pid] = jobs
+            if jobs.isEmpty { found.append(pid) }
+          }
         }
       }
+      guard found.isEmpty else { return found }
+      if hasReaped { continue }
+      // Group members that are not our children hang below one that does not die, or they are dying at this moment.
+      let groupRemains = kill(-remains.leader, 0) == 0 || errno == EPERM
+      guard !unclear.isEmpty || groupRemains else { return [] }
+      found = hidden(remains, below: unclear)
+      guard found.isEmpty, Set(ownChildren().filter { !isExpected($0) }) != Set(strangers) else { return found }
     }
-    // Group members that are not our children hang below one that does not die, or they are dying at this moment.
-    let groupRemains = kill(-remains.leader, 0) == 0 || errno == EPERM
-    guard found.isEmpty, !unclear.isEmpty || groupRemains else { return found }
-    return hidden(remains, below: unclear)
   }
 
   /// The slow way, all of /proc: members of the job's session or group, and marked descendants of `strangers`.

@@ -115,7 +115,10 @@ package struct Rollup: Sendable, Equatable {
     func flush() {
       defer { word.removeAll(keepingCapacity: true) }
       let digits = word.contains { ("0"..."9").contains($0) }
-      if word.count >= 8, digits, word.allSatisfy({ isHex($0) || $0 == "-" }) { return folded += "H" }
+      if word.count >= 8, digits, word.allSatisfy({ isHex($0) || $0 == "-" }) {
+        folded += "H"
+        return
+      }
       var wasDigit = false
       for scalar in word {
         let isDigit = ("0"..."9").contains(scalar)

@@ -84,7 +84,9 @@ extension Rollup.OfType {
   }
 
   init?(_ value: JSONValue) {
-    guard value.members != nil, let run = Histogram(value["run"]), let wait = Histogram(value["wait"]) else { return nil }
+    guard value.members != nil, let run = Histogram(value["run"]), let wait = Histogram(value["wait"]) else {
+      return nil
+    }
     for (key, path) in Self.counts { self[keyPath: path] = value[key]?.int ?? 0 }
     for outcome in JobOutcome.allCases {
       if let number = value[outcome.rawValue]?.int { ends[outcome] = number }

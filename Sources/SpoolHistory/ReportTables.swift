@@ -65,7 +65,9 @@ extension Report {
       remark += " More came in than max_jobs = \(maxJobs) can do: raise it, or shorten the runs."
     }
     for (name, type) in types {
-      guard let needed = self.capacity(type).needed, let room = concurrency[name], needed > Double(room) else { continue }
+      guard let needed = self.capacity(type).needed, let room = concurrency[name], needed > Double(room) else {
+        continue
+      }
       remark += " \(name) needs more than its concurrency = \(room)."
     }
     return Table(

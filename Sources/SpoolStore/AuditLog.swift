@@ -144,7 +144,8 @@ package final class AuditLog {
     retired.removeAll()
   }
 
-  /// Flushes and makes it durable at once, for callers without a group commit.
+  /// Flushes and makes it durable at once, for callers without a group commit. Files of earlier days stay open: a group
+  /// commit on another thread may be syncing them just now.
   package func commit() throws(SpoolError) {
     try flush()
     do throws(Errno) {
@@ -152,7 +153,6 @@ package final class AuditLog {
     } catch {
       throw SpoolError(doing: "syncing the audit log", path: currentPath, error)
     }
-    synced()
   }
 
   /// Removes a file that retention has no use for any more. A line says so first, with where the chain of that node goes on,

@@ -24,7 +24,10 @@ struct HouseRulesTests {
     "Sources/jobspool/Commands/RunOnce.swift": "its own temporary log",
     "Sources/JobEngine/Engine+Control.swift": "requests in ctl/",
     "Sources/jobspool/Commands/Edit.swift": "the draft of an edit, in a folder for temporary files",
+    "Sources/SpoolStore/AuditLog.swift": "audit files past their retention",
+    "Sources/SpoolStore/RollupFile.swift": "rollups and how far retention has read, in log/",
     "Sources/JobEngine/StatusFile.swift": "status.json",
+    "Sources/JobSecrets/KeyFile.swift": "data.key and data.pub",
     "Sources/JobEngine/Engine+Drain.swift": "status.json",
   ]
 

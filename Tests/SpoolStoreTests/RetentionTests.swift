@@ -217,17 +217,21 @@ struct RetentionTests {
     }
     try transitions.audit.append(.rejected, at: now, job: "r", type: "t", to: .dead) { writer in
       writer.key("record")
-      writer.raw("{\"outcome\":\"rate_limited\",\"error\":{\"code\":\"rate_limited\",\"message\":\"more than 5\"}}".utf8)
+      let error = "{\"code\":\"rate_limited\",\"message\":\"more than 5\"}"
+      writer.raw("{\"outcome\":\"rate_limited\",\"error\":\(error)}".utf8)
     }
     try transitions.audit.flush()
     let file = try #require(try AuditFile.list(spool).first)
     func count(_ bytes: Int) throws -> Rollup {
       var count = RollupCount()
       var reader = LogFileReader(file.name)
-      while try reader.slice(in: spool, bytes: bytes, { line in
-        count.take(line)
-        return true
-      }) == .more {}
+      var stop = LogFileReader.Stop.more
+      while stop == .more {
+        stop = try reader.slice(in: spool, bytes: bytes) { line in
+          count.take(line)
+          return true
+        }
+      }
       return count.rollup
     }
     let rollup = try count(1 << 18)
