@@ -124,7 +124,11 @@ struct Submit: ParsableCommand {
       (ids, status) = try submitLines(bulk, then: follower, intake, configuration)
     } else {
       let bytes = try document()
-      let job = try checked(bytes, configuration)
+      let job: Job
+      do throws(JobProblem) { job = try checked(bytes, configuration) } catch {
+        // Line and column would be those of a text the user never saw.
+        throw Failure(error.message, exit: 65)
+      }
       if let problem = refusal(of: job.type, configuration, spool) { throw Failure(problem.message, exit: 77) }
       warnUnknown([job.type], configuration)
       let id = job.id ?? newID()
