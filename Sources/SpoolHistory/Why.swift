@@ -180,7 +180,7 @@ extension SpoolReader {
       return Reason(.typePaused, "the type \(job.type) is paused; 'jobspool resume \(job.type)' lets it go on")
     }
     if let alert = status?.alerts.first(where: { $0.code == "circuit:\(job.type)" }) {
-      return Reason(.resting, "its type rests: \(alert.message)")
+      return Reason(.resting, "its type \(alert.message)")
     }
     let running = status?.running.filter { $0.type == job.type } ?? []
     if let limit = type?.concurrency ?? handler(job.type)?.concurrency, let count = type?.running, count >= limit {
