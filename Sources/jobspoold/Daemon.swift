@@ -45,7 +45,9 @@ final class Daemon {
       let effects = Effects.real(logger: logger)
       let audit = try AuditLog(spool, node: node, now: effects.now())
       let settings = Daemon.settings(configuration, spool, config)
-      arrivals = Arrivals(spool, configuration, loop: loop, logger: logger)
+      arrivals = Arrivals(spool, loop: loop, logger: logger) { [spool] in
+        Configuration.load(spool: spool.path, config: config)
+      }
       runner = try HandlerRunner(
         loop: loop, ownsProcess: true, otherChildren: { [arrivals] in arrivals.pids },
         remark: { logger.warning("\($0)") })
@@ -67,7 +69,7 @@ final class Daemon {
       try engine.start(
         reload: { [spool, configPath, runner] in
           let configuration = Configuration.load(spool: spool.path, config: configPath)
-          try Daemon.check(configuration)
+          try Daemon.check(configuration, separator: "; ")
           runner.keepWorkers(of: configuration.handlers)
           return Daemon.settings(configuration, spool, configPath)
         },
@@ -108,10 +110,10 @@ final class Daemon {
     }
   }
 
-  private static func check(_ configuration: Configuration) throws(Failure) {
+  private static func check(_ configuration: Configuration, separator: String = "\njobspoold: ") throws(Failure) {
     let errors = configuration.settingsErrors
     guard errors.isEmpty else {
-      throw Failure(exit: 78, message: errors.map(\.description).joined(separator: "\njobspoold: "))
+      throw Failure(exit: 78, message: errors.map(\.description).joined(separator: separator))
     }
   }
 
