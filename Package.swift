@@ -38,7 +38,9 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "JobEngine",
-      dependencies: ["JobModel", "JobSchema", "SpoolStore", "CSpoolShims", .product(name: "Logging", package: "swift-log")],
+      dependencies: [
+        "JobModel", "JobSchema", "SpoolStore", "CSpoolShims", .product(name: "Logging", package: "swift-log"),
+      ],
       swiftSettings: strict),
     // Child processes: the engine's JobRunner.
     .target(name: "JobHandlers", dependencies: ["JobModel", "JobEngine", "CSpoolShims"], swiftSettings: strict),

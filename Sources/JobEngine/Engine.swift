@@ -73,6 +73,8 @@ package final class Engine {
   var pausedTypes: Set<String> = []
   var isPaused = false
   var isLowOnDisk = false
+  /// The system has no room for another process just now.
+  var isBusy = false
   var spaceChecked = Duration.zero
   var drain = Drain.no
   var notices = NoticeDesk()
@@ -386,7 +388,7 @@ package final class Engine {
   }
 
   func updatePause() {
-    agenda.isPaused = isPaused || isLowOnDisk || drain != .no || settling.count >= Limits.settlesWaiting
+    agenda.isPaused = isPaused || isLowOnDisk || isBusy || drain != .no || settling.count >= Limits.settlesWaiting
   }
 
   // MARK: Configuration
@@ -396,7 +398,14 @@ package final class Engine {
     var new = new
     // A bad edit keeps what was there before.
     for name in new.brokenSchedules.keys { new.schedules[name] = settings.schedules[name] }
+    let old = settings.handlers
     settings = new
+    // What waits is held by the values it was looked at with; under other rules it has others.
+    let rekeyed = Set(
+      new.handlers.values.filter { old[$0.type]?.serialBy != $0.serialBy || old[$0.type]?.rate != $0.rate }.map(\.type))
+    if !rekeyed.isEmpty {
+      for id in agenda.ids where agenda.waiting(id).map({ rekeyed.contains($0.type) }) ?? false { incoming.append(id) }
+    }
     agenda.maxJobs = new.daemon.maxJobs
     forgiveReceivers()
     accounts.forgetMemberships()

@@ -54,7 +54,7 @@ struct HouseRulesTests {
   private static let imports: [String: Set<String>] = [
     "JobModel": [],
     "SpoolStore": ["JobModel", "CSpoolShims"],
-    "SpoolConfig": ["JobModel", "CTomlShim"],
+    "SpoolConfig": ["JobModel", "JobSchema", "CTomlShim"],
     "JobSchema": ["JobModel"],
     "JobSecrets": ["JobModel"],
     "SpoolWatch": ["CSpoolShims"],
