@@ -38,14 +38,17 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "JobEngine",
-      dependencies: ["JobModel", "JobSchema", "SpoolStore", "CSpoolShims", .product(name: "Logging", package: "swift-log")],
+      dependencies: [
+        "JobModel", "JobSchema", "JobSecrets", "SpoolStore", "CSpoolShims",
+        .product(name: "Logging", package: "swift-log"),
+      ],
       swiftSettings: strict),
     // Child processes: the engine's JobRunner.
     .target(name: "JobHandlers", dependencies: ["JobModel", "JobEngine", "CSpoolShims"], swiftSettings: strict),
     .executableTarget(
       name: "jobspoold",
       dependencies: [
-        "JobModel", "SpoolStore", "SpoolConfig", "SpoolWatch", "JobEngine", "JobHandlers", "CSpoolShims",
+        "JobModel", "JobSecrets", "SpoolStore", "SpoolConfig", "SpoolWatch", "JobEngine", "JobHandlers", "CSpoolShims",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -58,8 +61,8 @@ let package = Package(
     .executableTarget(
       name: "jobspool",
       dependencies: [
-        "JobModel", "JobSchema", "SpoolStore", "SpoolConfig", "SpoolHistory", "SpoolWatch", "JobEngine", "JobHandlers",
-        "CSpoolShims", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "JobModel", "JobSchema", "JobSecrets", "SpoolStore", "SpoolConfig", "SpoolHistory", "SpoolWatch", "JobEngine",
+        "JobHandlers", "CSpoolShims", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
 

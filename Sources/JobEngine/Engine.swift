@@ -16,6 +16,7 @@ internal import CSpoolShims
 internal import Glibc
 package import JobModel
 package import JobSchema
+package import JobSecrets
 internal import Logging
 package import SpoolStore
 
@@ -112,6 +113,7 @@ package final class Engine {
     logger = effects.logger
     agenda = Agenda(maxJobs: settings.daemon.maxJobs)
     startedAt = effects.now()
+    transitions.sealing = { [unowned self] (job) throws(SpoolError) in try seal(job) }
   }
 
   // MARK: Start
@@ -467,6 +469,8 @@ package struct EngineSettings: Sendable, Equatable {
   package var broken: [String: String]
   /// What payloads have to look like, by type.
   package var schemas: [String: PayloadSchema] = [:]
+  /// What `encrypt` of the handlers seals, and the key; nil: nothing.
+  package var secrets: Secrets?
   /// Where handler files lie; empty: nowhere.
   package var handlersFolder: String
   package var schedules: [String: ScheduleSettings]

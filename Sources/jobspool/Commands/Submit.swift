@@ -106,12 +106,12 @@ struct Submit: ParsableCommand {
     if let bulk {
       (ids, status) = try submitLines(bulk, intake, configuration)
     } else {
-      let bytes = try document()
-      let job = try checked(bytes, configuration)
+      var job = try checked(try document(), configuration)
       if let problem = refusal(of: job.type, configuration, spool) { throw Failure(problem.message, exit: 77) }
+      job = try sealed(job, Sealer(configuration), configuration)
       warnUnknown([job.type], configuration)
       let id = job.id ?? newID()
-      try intake.submit(Intake.Submission(id: id, bytes: bytes))
+      try intake.submit(Intake.Submission(id: id, bytes: job.bytes))
       ids = [id]
       if !wait { printID(id) }
     }
@@ -266,6 +266,16 @@ struct Submit: ParsableCommand {
     return job
   }
 
+  /// What is written of it: with its secrets sealed, which makes it longer.
+  private func sealed(_ job: Job, _ sealer: Sealer, _ configuration: Configuration) throws(Failure) -> Job {
+    let sealed = try sealer.sealed(job)
+    let limit = configuration.settings.maxJobBytes
+    guard sealed.bytes.count <= limit else {
+      throw Failure("sealed, the job has \(sealed.bytes.count) bytes; max_job_bytes allows \(limit)", exit: 65)
+    }
+    return sealed
+  }
+
   /// What the daemon will say of this user, as far as it can be told here; it decides by the owner of the file.
   private func refusal(of type: String, _ configuration: Configuration, _ spool: Spool) -> JobProblem? {
     guard let allow = configuration.handlers[type]?.allow, !allow.isEmpty,
@@ -296,19 +306,24 @@ struct Submit: ParsableCommand {
     var lines: [(number: Int, problem: (message: String, exit: Int32, code: String)?)] = []
     var places: [Int] = []
     var types = Set<String>()
+    let sealer = Sealer(configuration)
     for (index, line) in bytes.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated() {
       let text = Array(line).trimmed
       guard !text.isEmpty else { continue }
       do throws(JobProblem) {
-        let job = try checked(text, configuration)
+        var job = try checked(text, configuration)
         types.insert(job.type)
         if let problem = refusal(of: job.type, configuration, intake.spool) {
           lines.append((index + 1, (problem.message, 77, problem.code.rawValue)))
           continue
         }
+        do throws(Failure) { job = try sealed(job, sealer, configuration) } catch {
+          lines.append((index + 1, (error.message, error.exit, error.exit == 78 ? "not_sealed" : "too_large")))
+          continue
+        }
         places.append(lines.count)
         lines.append((index + 1, nil))
-        submissions.append(Intake.Submission(id: job.id ?? newID(), bytes: text + [0x0A]))
+        submissions.append(Intake.Submission(id: job.id ?? newID(), bytes: job.bytes + [0x0A]))
       } catch {
         lines.append((index + 1, (error.message, 65, error.code.rawValue)))
       }
