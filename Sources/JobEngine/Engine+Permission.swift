@@ -21,9 +21,9 @@ extension Engine {
       return JobProblem(.cannotOpen, error.message, key: "payload")
     }
     // A file that was dropped in clear grows when it is sealed, and is read again after every attempt.
-    guard settings.secrets == nil || job.bytes.count - (job.recordText?.count ?? 0) <= settings.daemon.maxJobBytes else {
-      return JobProblem(
-        .tooLarge, "sealed, the job has \(job.bytes.count) bytes; max_job_bytes allows \(settings.daemon.maxJobBytes)")
+    let limit = settings.daemon.maxJobBytes
+    guard settings.secrets == nil || job.bytes.count - (job.recordText?.count ?? 0) <= limit else {
+      return JobProblem(.tooLarge, "sealed, the job has \(job.bytes.count) bytes; max_job_bytes allows \(limit)")
     }
     return settings.schemas[job.type]?.problem(with: clear)
   }

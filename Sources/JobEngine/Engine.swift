@@ -449,7 +449,7 @@ package final class Engine {
     }
     for (type, reason) in settings.broken {
       agenda.configure(type, concurrency: 1, broken: reason)
-      raise("handler:\(type)", "\(type) is paused, its handler file does not load: \(reason)")
+      raise("handler:\(type)", "\(type) is paused, its handler file cannot be used: \(reason)")
     }
   }
 

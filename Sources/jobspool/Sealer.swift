@@ -37,7 +37,8 @@ final class Sealer {
     } catch {
       throw Failure(
         "\(job.type) has secrets (encrypt), and they cannot be sealed: \(error.message). The daemon publishes data.pub "
-          + "when it starts with this handler; start it once, and make the file readable. Nothing was written", exit: 78)
+          + "when it starts with this handler; start it once, and make the file readable. Nothing was written", exit: 78
+      )
     }
   }
 

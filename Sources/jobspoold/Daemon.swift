@@ -126,8 +126,8 @@ final class Daemon {
       let environment = getenv(DataKey.environmentVariable).map { String(cString: $0) }
       let (key, isNew) = try DataKey.prepare(in: configuration.folder, environment: environment)
       if isNew {
-        logger.notice(
-          "made a key for encrypt: \(DataKey.file(in: configuration.folder, environment: environment)); keep a copy of it")
+        let path = DataKey.file(in: configuration.folder, environment: environment)
+        logger.notice("made a key for encrypt: \(path); keep a copy of it")
       }
       settings.secrets = Secrets(key, pointers)
     } catch {
