@@ -46,10 +46,13 @@ first-job:
 	  mv -n spool/tmp/first-job.json spool/new/first-job.json; \
 	fi
 
+# SoleOwnerTests run by themselves: they need a process whose children are all theirs, and the test runner waits for its
+# own children in a way that another test's unreaped child can hold up.
 test: deps peers ## Build and run every test, unattended
 	$(SWIFT) build --build-tests
 	@mkdir -p .build
-	$(SWIFT) test --skip-build --disable-xctest 2>&1 | tee .build/test.log
+	$(SWIFT) test --skip-build --disable-xctest --skip SoleOwnerTests 2>&1 | tee .build/test.log
+	$(SWIFT) test --skip-build --disable-xctest --filter SoleOwnerTests 2>&1 | tee -a .build/test.log
 	Tests/run-scripts 2>&1 | tee .build/scripts.log
 	@echo; echo "Closing lines:"; grep -E 'Test run with ' .build/test.log; tail -n 1 .build/scripts.log
 

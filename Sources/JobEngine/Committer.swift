@@ -29,11 +29,13 @@ package final class Committer: @unchecked Sendable {
     pthread_mutex_init(&mutex, nil)
     pthread_cond_init(&wakeup, nil)
     let box = Unmanaged.passRetained(self)
-    let failure = pthread_create(&thread, nil, { argument in
-      guard let argument else { return nil }
-      Unmanaged<Committer>.fromOpaque(argument).takeRetainedValue().work()
-      return nil
-    }, box.toOpaque())
+    let failure = pthread_create(
+      &thread, nil,
+      { argument in
+        guard let argument else { return nil }
+        Unmanaged<Committer>.fromOpaque(argument).takeRetainedValue().work()
+        return nil
+      }, box.toOpaque())
     precondition(failure == 0, "no thread for the committer: \(String(cString: strerror(failure)))")
   }
 

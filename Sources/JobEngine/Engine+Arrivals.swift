@@ -36,7 +36,8 @@ extension Engine {
   private func reportOnce(_ name: String, _ message: String) {
     guard !reported.contains(name) else { return }
     guard reported.count < Limits.namesReported else {
-      return raise("odd_names", "new/ holds more than \(Limits.namesReported) names that are no jobs; they are left alone")
+      return raise(
+        "odd_names", "new/ holds more than \(Limits.namesReported) names that are no jobs; they are left alone")
     }
     reported.insert(name)
     raise("odd_name:\(name)", message)
@@ -73,6 +74,7 @@ extension Engine {
     flows.unblock(id)
     waitingFor[id] = nil
     condemned[id] = nil
+    if flows.count > 0, occupied[id] == nil, (try? spool.state(of: id)) == .some(nil) { flows.vanished(id) }
     if occupied[id] == nil { notices.deadlines.remove(id) }
     status.touch()
   }
@@ -134,9 +136,15 @@ extension Engine {
   private func place(
     _ id: String, _ job: Job, firstSeen: WallTime, uid: UInt32, now: WallTime
   ) throws(SpoolError) {
+    // A clock that was set back must not make a job wait until it has caught up.
+    let firstSeen = min(firstSeen, now)
     let isTwin = try isTwin(id)
     let isKnown = isKnown(job.type)
     if !isTwin { noteFiring(id) }
+    // One that will be refused is a member too, until it has been.
+    if !isTwin, let batch = job.batch, flows.isWatched(batch: batch) { flows.member(id, of: batch, .open) }
+    // Seen once more (an event and a scan) before it was refused; it is not counted twice, and not let in.
+    if !isTwin, condemned[id]?.outcome == .rateLimited { return agenda.insertForJudgement(id) }
     let isNews = !isTwin && announces(id, job.record)
     if !isTwin, refusal(of: job, by: job.record?.submittedBy?.uid ?? uid) != nil {
       if isNews { announce(id, job, firstSeen: firstSeen, uid: uid, key: nil, now: now) }
@@ -163,7 +171,6 @@ extension Engine {
       }
     }
     watchDeadline(id, job, firstSeen: firstSeen)
-    if let batch = job.batch, flows.isWatched(batch: batch) { flows.member(id, of: batch, .open) }
     guard job.after.isEmpty || job.record?.attempt ?? 0 > 0 else {
       return placeBlocked(BlockedArrival(id: id, job: job, firstSeen: firstSeen))
     }

@@ -9,7 +9,7 @@ extension Engine {
 
   /// Claims what may start now.
   func claim() {
-    guard drain == .no else { return }
+    guard drain == .no, !isBusy else { return }
     updatePause()
     let now = effects.now()
     while let pick = agenda.next(now: now) {
@@ -57,17 +57,12 @@ extension Engine {
       return false
     }
     let isForged: Bool
-    do throws(SpoolError) {
-      isForged = if let text = job.recordBytes { try !isProven(id, text) } else { false }
-    } catch {
-      try putBack(claim)
+    do throws(SpoolError) { isForged = try self.isForged(id, job) } catch {
+      try putBack(claim, firstSeen: pick.firstSeen)
       throw error
     }
     if isForged {
-      let problem = JobProblem(
-        .forgedRecord, "the file has a \"jobspool\" record that the audit log does not know; drop the job without it",
-        key: "jobspool")
-      bury(claim, record, .rejected, problem.error, .reject, now: now, whole: true)
+      rejectForged(claim, now: now)
       return false
     }
     proven[id] = nil
@@ -85,7 +80,7 @@ extension Engine {
       job.expiry.map({ $0 >= now }) ?? true
     else {
       // Its owner replaced it since it was looked at.
-      try putBack(claim)
+      try putBack(claim, firstSeen: pick.firstSeen)
       return false
     }
     let number = record.attempt + 1
@@ -93,21 +88,24 @@ extension Engine {
       try transitions.noteClaim(
         claim, type: job.type, attempt: number, waited: now - pick.readySince, rateKey: pick.keys.rate, at: now)
     } catch {
-      try putBack(claim)
+      try putBack(claim, firstSeen: pick.firstSeen)
       throw error
     }
     if let value = pick.keys.serial { holding[id] = (pick.type, value) }
     starting.append(
       Attempt(
-        claim: claim, typeNumber: pick.type, handler: handler, job: job, number: number, startedAt: now, record: record))
+        claim: claim, typeNumber: pick.type, handler: handler, job: job, number: number, startedAt: now, record: record)
+    )
     return true
   }
 
-  private func putBack(_ claim: consuming Claim) throws(SpoolError) {
+  /// - Parameter firstSeen: when it came into `new/`, as far as that is known.
+  private func putBack(_ claim: consuming Claim, firstSeen: WallTime? = nil) throws(SpoolError) {
     let id = claim.id
-    if case .success(let job) = claim.content, job.record == nil, !accounts.isOwn(claim.uid) {
-      // Adopted by the claim, it belongs to us now: put back as it is, it would count as ours, with all that we may.
-      var record = JobRecord.taken(from: claim, submitter: submitter(claim.uid), node: node)
+    if case .success(let job) = claim.content, job.record == nil, !accounts.isOwn(claim.uid) || job.isDelayed {
+      // Adopted by the claim, it belongs to us now: put back as it is, it would count as ours, with all that we may. And
+      // a delay would begin anew, since the renames have changed the only time the file itself tells.
+      var record = JobRecord.taken(from: claim, submitter: submitter(claim.uid), firstSeen: firstSeen, node: node)
       record.state = .new
       return settling.add(Settlement(claim, .release, record))
     }
@@ -131,7 +129,7 @@ extension Engine {
       } else {
         // After an unclean start every run is durable before it begins, so that a job that takes the machine down with
         // it uses up its attempts.
-        do throws(SpoolError) { try transitions.audit.commit() } catch { return troubled(error) }
+        do throws(SpoolError) { try transitions.audit.commit(closing: !isCommitting) } catch { return troubled(error) }
       }
     }
     let attempts = starting
@@ -173,7 +171,14 @@ extension Engine {
       raise("handler:\(type)", "\(type) is paused: \(problem.message)")
     case .busy:
       raise("busy", problem.message)
-      loop.after(.seconds(1)) { [unowned self] in calm("busy") }
+      // Nothing is claimed meanwhile: it would only be handed back, with lines in the log for every try.
+      if !isBusy {
+        isBusy = true
+        loop.after(.seconds(1)) { [unowned self] in
+          isBusy = false
+          calm("busy")
+        }
+      }
     }
     release(attempt)
   }
@@ -197,9 +202,23 @@ extension Engine {
 
   private func judge(_ id: String, now: WallTime) throws(SpoolError) {
     status.touch()
-    if try isTwin(id) { return try settleTwin(id, now: now) }
-    guard let claim = try transitions.claim(id, limit: settings.daemon.maxJobBytes) else { return }
+    if try isTwin(id) {
+      condemned[id] = nil
+      return try settleTwin(id, now: now)
+    }
+    guard let claim = try transitions.claim(id, limit: settings.daemon.maxJobBytes) else {
+      condemned[id] = nil
+      return
+    }
     occupied[id] = claim.sha256
+    if case .success(let job) = claim.content {
+      let isForged: Bool
+      do throws(SpoolError) { isForged = try self.isForged(id, job) } catch {
+        try putBack(claim)
+        throw error
+      }
+      if isForged { return rejectForged(claim, now: now) }
+    }
     let record = JobRecord.taken(from: claim, submitter: submitter(claim.uid), node: node)
     switch claim.content {
     case .failure: refuse(claim, record, now: now)
@@ -227,7 +246,8 @@ extension Engine {
     }
     let near = Spelling.nearest(to: job.type, among: settings.handlers.keys).map { "; did you mean \"\($0)\"?" } ?? ""
     let problem = JobProblem(
-      .unknownType, "no handler for the type \"\(job.type)\": there is no handlers/\(job.type).toml\(near)", key: "type")
+      .unknownType, "no handler for the type \"\(job.type)\": there is no handlers/\(job.type).toml\(near)", key: "type"
+    )
     bury(claim, record, .rejected, problem.error, .reject, now: now)
   }
 
@@ -282,6 +302,25 @@ extension Engine {
     if let known = proven[id] { return known == Digest.sha256(text) }
     guard let trace = try AuditReader.traces(of: [id], in: spool)[id] else { return false }
     return trace.bearsOut(text)
+  }
+
+  /// Whether the job brings a record that nobody here wrote. To be asked before any record is written into the file: its
+  /// line in the log would make the forged one a true one.
+  func isForged(_ id: String, _ job: Job) throws(SpoolError) -> Bool {
+    guard let text = job.recordBytes else { return false }
+    return try !isProven(id, text)
+  }
+
+  /// Nothing of the record is believed, so nothing of it is kept but the bytes beside it.
+  func rejectForged(_ claim: consuming Claim, now: WallTime) {
+    let problem = JobProblem(
+      .forgedRecord, "the file has a \"jobspool\" record that the audit log does not know; drop the job without it",
+      key: "jobspool")
+    var record = JobRecord(
+      id: claim.id, state: .new, submittedAt: min(claim.firstSeen, now), updatedAt: now, node: node)
+    record.submittedBy = submitter(claim.uid)
+    record.sha256 = claim.sha256
+    bury(claim, record, .rejected, problem.error, .reject, now: now, whole: true)
   }
 
   func submitter(_ uid: UInt32) -> JobRecord.Submitter {

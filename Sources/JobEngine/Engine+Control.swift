@@ -104,8 +104,10 @@ extension Engine {
       defer { spool.syscalls.close(fd) }
       let status = try spool.syscalls.status(fd)
       uid = status.uid
-      guard status.kind == .regular, status.size <= 16 << 20 else {
-        return discard(name, accounts.name(of: uid), "no regular file of at most 16 MiB")
+      // Anybody who may submit may ask; only an operator has reason to ask for very much at once.
+      let limit = accounts.isOperator(uid) ? 16 : 1
+      guard status.kind == .regular, status.size <= limit << 20 else {
+        return discard(name, accounts.name(of: uid), "no regular file of at most \(limit) MiB")
       }
       bytes = try spool.syscalls.read(fd, count: status.size, offset: 0)
     } catch {
@@ -129,7 +131,8 @@ extension Engine {
         loop.after(.milliseconds(Limits.youngFileMilliseconds + 50)) { [unowned self] in controlIsDue = true }
         return
       }
-      answer(name, refusal: SpoolError(.system, "not JSON, at byte \(error.offset): \(error.message)"), code: "bad_request")
+      answer(
+        name, refusal: SpoolError(.system, "not JSON, at byte \(error.offset): \(error.message)"), code: "bad_request")
     }
   }
 
@@ -153,19 +156,29 @@ extension Engine {
       return answer(runSchedules(names.compactMap(\.string), request: name, by: who))
     }
     guard let known = OperatorVerb(rawValue: verb) else {
-      let expected = (OperatorVerb.allCases.map(\.rawValue) + ["edit", "reload", "run-schedule"]).joined(separator: ", ")
+      let expected = (OperatorVerb.allCases.map(\.rawValue) + ["edit", "reload", "run-schedule"]).joined(
+        separator: ", ")
       return answer(
-        name, refusal: SpoolError(.system, "\"do\": expected one of \(expected), found \"\(verb)\""), code: "bad_request")
+        name, refusal: SpoolError(.system, "\"do\": expected one of \(expected), found \"\(verb)\""),
+        code: "bad_request")
     }
     guard let jobs = request["jobs"]?.array, jobs.allSatisfy({ $0.string != nil }) else {
       return answer(name, refusal: SpoolError(.system, "\"jobs\": expected a list of ids"), code: "bad_request")
     }
     let ids = jobs.compactMap(\.string)
     var pending = ControlRequest(name: name)
-    if known == .requeue { prove(ids) }
+    var refused = 0
+    if known == .requeue, isOperator { prove(ids.filter(JobID.isValid)) }
     for id in ids {
+      guard JobID.isValid(id) else {
+        pending.results.append(
+          (id, .failure(SpoolError(.noSuchJob, "\"\(id)\" is no job id: expected \(JobID.expected)"))))
+        continue
+      }
       guard isOperator || (known == .cancel && owns(id, uid)) else {
-        refuse(name, who, "\(verb) \(id): not an operator, and not the owner of the job")
+        // One line names the first: whoever may write a request must not be able to fill the log with it.
+        if refused == 0 { refuse(name, who, "\(verb) \(id): not an operator, and not the owner of the job") }
+        refused += 1
         pending.results.append((id, .failure(SpoolError(.denied, "\(who) may not \(verb) \(id)"))))
         continue
       }
@@ -179,7 +192,8 @@ extension Engine {
         pending.results.append((id, .failure(error)))
       }
     }
-    do throws(SpoolError) { try transitions.audit.commit() } catch { troubled(error) }
+    if refused > 1 { refuse(name, who, "\(verb) of \(refused - 1) more jobs, for the same reason") }
+    do throws(SpoolError) { try transitions.audit.commit(closing: !isCommitting) } catch { troubled(error) }
     if pending.open.isEmpty { answer(pending) } else { requests.append(pending) }
     turnSoon()
   }
@@ -194,6 +208,9 @@ extension Engine {
     }
     var done = ControlRequest(name: name)
     do throws(SpoolError) {
+      guard JobID.isValid(id) else {
+        throw SpoolError(.noSuchJob, "\"\(id)\" is no job id: expected \(JobID.expected)")
+      }
       guard occupied[id] == nil else {
         throw SpoolError(.wrongState, "cannot edit \(id): it is running; cancel it first")
       }
@@ -248,6 +265,18 @@ extension Engine {
     forget(id)
     occupied[id] = claim.sha256
     operators[id] = who
+    if case .success(let job) = claim.content {
+      let isForged: Bool
+      do throws(SpoolError) { isForged = try self.isForged(id, job) } catch {
+        // Not to be told just now: as refused, nothing of the record is believed.
+        troubled(error)
+        isForged = true
+      }
+      if isForged {
+        rejectForged(claim, now: effects.now())
+        return nil
+      }
+    }
     let record = JobRecord.taken(from: claim, submitter: submitter(claim.uid), node: node)
     let error = JobError(code: "cancelled", message: "cancelled by \(who) before it ran")
     bury(claim, record, .cancelled, error, .cancel, now: effects.now())

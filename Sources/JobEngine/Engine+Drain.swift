@@ -56,7 +56,7 @@ extension Engine {
         throw SpoolError(doing: "syncing the spool", path: spool.path, error)
       }
       try transitions.audit.append(.daemonStopped, at: effects.now()) { schedules.write(to: &$0) }
-      try transitions.audit.commit()
+      try transitions.audit.commit(closing: !isCommitting)
     } catch {
       logger.error("\(error)")
     }

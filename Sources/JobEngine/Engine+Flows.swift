@@ -27,8 +27,9 @@ extension Engine {
         }
       }
     }
+    // Members and ends of this very turn have their lines only in memory yet.
+    if !unknown.isEmpty || !batches.isEmpty { try transitions.audit.flush() }
     if !unknown.isEmpty {
-      try transitions.audit.flush()
       for (id, state) in try AuditReader.ends(of: unknown, in: spool) { states[id] = state }
     }
     let members = try batches.isEmpty ? [:] : AuditReader.members(of: batches, in: spool)
@@ -86,7 +87,8 @@ extension Engine {
 
   private func free(_ arrival: BlockedArrival, now: WallTime) {
     waitingFor[arrival.id] = nil
-    enter(arrival.id, arrival.job, due: max(arrival.job.due(firstSeen: arrival.firstSeen), arrival.firstSeen),
+    enter(
+      arrival.id, arrival.job, due: max(arrival.job.due(firstSeen: arrival.firstSeen), arrival.firstSeen),
       firstSeen: arrival.firstSeen, now: now)
     turnSoon()
   }
@@ -96,7 +98,8 @@ extension Engine {
     condemned[id] = (
       .failed, .bury,
       JobError(
-        code: "parent_dead", message: "it waited for \(parent), which is dead; requeue both, or use on_parent_dead \"run\"",
+        code: "parent_dead",
+        message: "it waited for \(parent), which is dead; requeue both, or use on_parent_dead \"run\"",
         details: Array("{\"parent\":\"\(parent)\"}".utf8))
     )
     agenda.insertForJudgement(id)

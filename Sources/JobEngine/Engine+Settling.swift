@@ -124,6 +124,10 @@ extension Engine {
     guard let claim = attempt.claim.take() else { return }
     agenda.learn(attempt.typeNumber, succeeded: nil, now: effects.now())
     var record = attempt.record
+    if attempt.isCancelled {
+      let error = JobError(code: "cancelled", message: "cancelled by \(attempt.cancelledBy) before it ran")
+      return bury(claim, record, .cancelled, error, .cancel, now: effects.now())
+    }
     record.state = .new
     record.spent = true
     record.updatedAt = effects.now()
@@ -165,7 +169,8 @@ extension Engine {
       do throws(SpoolError) {
         guard try transitions.publish(settlement) else {
           // A twin took its place in new/. It moves away first; the rename is repeated with the next turn.
-          try settleTwin(settlement.id, now: effects.now())
+          let now = effects.now()
+          if try !transitions.moveDirectoryAside(settlement.id, at: now) { try settleTwin(settlement.id, now: now) }
           settling.putBack(unpublished: settlement)
           turnSoon()
           continue
@@ -198,6 +203,11 @@ extension Engine {
       break
     default:
       notices.deadlines.remove(id)
+      // It may have come to rest while it waited for others.
+      flows.unblock(id)
+      waitingFor[id] = nil
+      condemned[id] = nil
+      proven[id] = nil
       flowRested(id, batch: settlement.job?.batch, isDone: settlement.record.outcome == .done)
       turnSoon()
     }

@@ -74,6 +74,8 @@ package final class Engine {
   var pausedTypes: Set<String> = []
   var isPaused = false
   var isLowOnDisk = false
+  /// The system has no room for another process just now.
+  var isBusy = false
   var spaceChecked = Duration.zero
   var drain = Drain.no
   var notices = NoticeDesk()
@@ -370,7 +372,8 @@ package final class Engine {
       let isLow = isBelow || (isLowOnDisk && space.bytes < Limits.roomAfterFullDisk)
       if isLow {
         if isBelow {
-          raise("disk", "less than min_free is left on the disk of \(spool.path): nothing is claimed until there is more")
+          raise(
+            "disk", "less than min_free is left on the disk of \(spool.path): nothing is claimed until there is more")
         }
         loop.after(.seconds(1)) {}
       } else if isLowOnDisk {
@@ -387,7 +390,7 @@ package final class Engine {
   }
 
   func updatePause() {
-    agenda.isPaused = isPaused || isLowOnDisk || drain != .no || settling.count >= Limits.settlesWaiting
+    agenda.isPaused = isPaused || isLowOnDisk || isBusy || drain != .no || settling.count >= Limits.settlesWaiting
   }
 
   // MARK: Configuration
@@ -397,7 +400,14 @@ package final class Engine {
     var new = new
     // A bad edit keeps what was there before.
     for name in new.brokenSchedules.keys { new.schedules[name] = settings.schedules[name] }
+    let old = settings.handlers
     settings = new
+    // What waits is held by the values it was looked at with; under other rules it has others.
+    let rekeyed = Set(
+      new.handlers.values.filter { old[$0.type]?.serialBy != $0.serialBy || old[$0.type]?.rate != $0.rate }.map(\.type))
+    if !rekeyed.isEmpty {
+      for id in agenda.ids where agenda.waiting(id).map({ rekeyed.contains($0.type) }) ?? false { incoming.append(id) }
+    }
     agenda.maxJobs = new.daemon.maxJobs
     forgiveReceivers()
     accounts.forgetMemberships()

@@ -11,7 +11,9 @@ extension Engine {
     var replies: [String] = []
     let syscalls = spool.syscalls
     func age(_ name: String, in folder: Spool.Folder) -> Int64? {
-      guard let status = try? syscalls.status(spool.descriptor(folder), name), status.kind == .regular else { return nil }
+      guard let status = try? syscalls.status(spool.descriptor(folder), name), status.kind == .regular else {
+        return nil
+      }
       return (now.microseconds - max(status.modified, status.changed)) / 1_000_000
     }
     do throws(SpoolError) {

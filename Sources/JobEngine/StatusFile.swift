@@ -33,6 +33,12 @@ struct StatusFile {
     return true
   }
 
+  /// It could not be written: in a second again, also when nothing changes, or what it says stays wrong.
+  mutating func failed(now: Duration) {
+    isDirty = true
+    written = now + .milliseconds(790)
+  }
+
   /// Whether it has to be written, and if not yet, in how long.
   mutating func isDue(now: Duration) -> (write: Bool, in: Duration?) {
     guard isDirty else { return (false, nil) }
@@ -60,9 +66,11 @@ extension Engine {
       try spool.syscalls.write(fd, bytes, offset: 0)
       try spool.syscalls.rename(spool.root, ".status.json", to: spool.root, "status.json", replacing: true)
     } catch {
-      // Only a view: the next change tries again.
+      // Only a view: nothing waits for it.
       if status.failure != error { logger.warning("cannot write status.json: \(error.message)") }
       status.failure = error
+      status.failed(now: EventLoop.now)
+      loop.after(.seconds(1)) {}
       return
     }
     status.failure = nil

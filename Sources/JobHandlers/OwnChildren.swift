@@ -1,5 +1,4 @@
 internal import Glibc
-
 internal import Synchronization
 
 /// The children this process started on purpose. As a child subreaper it also becomes the parent of whatever handlers

@@ -163,7 +163,8 @@ package struct Agenda {
   /// Sets the limits of the pools; those not named any more limit nothing.
   package mutating func setPools(_ limits: [String: Int]) {
     for index in pools.indices { pools[index].concurrency = limits[pools[index].name] ?? .max }
-    for (name, concurrency) in limits.sorted(by: { $0.key < $1.key }) where !pools.contains(where: { $0.name == name }) {
+    for (name, concurrency) in limits.sorted(by: { $0.key < $1.key }) where !pools.contains(where: { $0.name == name })
+    {
       pools.append(PoolStatus(name: name, concurrency: concurrency))
     }
   }
@@ -217,7 +218,8 @@ package struct Agenda {
     if keys != .none { self.keys[UInt32(slot)] = keys }
     let number = number(of: type)
     slots[slot] = Slot(
-      line: due.microseconds, due: due.microseconds, firstSeen: (firstSeen ?? due).microseconds, type: UInt16(truncatingIfNeeded: number), priority: priority,
+      line: due.microseconds, due: due.microseconds, firstSeen: (firstSeen ?? due).microseconds,
+      type: UInt16(truncatingIfNeeded: number), priority: priority,
       phase: due > now ? .scheduled : .ready)
     types[number].waiting += 1
     if due > now {
@@ -290,7 +292,9 @@ package struct Agenda {
     guard isOpen || hasBeside else { return nil }
     var best: (number: Int, slot: Int)?
     for number in types.indices {
-      guard isOpen || types[number].isBeside, mayStart(number, now: now), let slot = top(of: number, now: now) else { continue }
+      guard isOpen || types[number].isBeside, mayStart(number, now: now), let slot = top(of: number, now: now) else {
+        continue
+      }
       if let found = best, !Agenda.isEarlier(slots[slot], slots[found.slot]) { continue }
       best = (number, slot)
     }

@@ -30,11 +30,24 @@ package struct Flows {
     var isKnown = false
     var dead: String?
     var waiters: Set<String> = []
+
+    mutating func take(_ id: String, _ state: ParentState) {
+      isKnown = true
+      switch state {
+      case .open, .unknown: open.insert(id)
+      case .done: open.remove(id)
+      case .dead:
+        open.remove(id)
+        dead = dead ?? id
+      }
+    }
   }
 
   private var blocked: [String: Blocked] = [:]
   private var children: [String: Set<String>] = [:]
   private var batches: [String: Batch] = [:]
+  /// Batches that somebody was told about since the last look: only these can be over.
+  private var touched: Set<String> = []
 
   package init() {}
 
@@ -53,7 +66,8 @@ package struct Flows {
     _ id: String, parents: Set<String>, batches names: Set<String>, runsAnyway: Bool, since: WallTime
   ) -> [String]? {
     if let cycle = cycle(from: id, through: parents) { return cycle }
-    unblock(id)
+    // Looked at again, it must not take what is known of its batches with it.
+    unblock(id, keeping: names)
     blocked[id] = Blocked(parents: parents, batches: names, runsAnyway: runsAnyway, since: since)
     for parent in parents { children[parent, default: []].insert(id) }
     for name in names { batches[name, default: Batch()].waiters.insert(id) }
@@ -61,13 +75,15 @@ package struct Flows {
   }
 
   /// Forgets a waiting job: it was cancelled, held or taken away.
-  package mutating func unblock(_ id: String) {
+  package mutating func unblock(_ id: String) { unblock(id, keeping: []) }
+
+  private mutating func unblock(_ id: String, keeping names: Set<String>) {
     guard let old = blocked.removeValue(forKey: id) else { return }
     for parent in old.parents {
       children[parent]?.remove(id)
       if children[parent]?.isEmpty == true { children[parent] = nil }
     }
-    for name in old.batches {
+    for name in old.batches where !names.contains(name) {
       batches[name]?.waiters.remove(id)
       if batches[name]?.waiters.isEmpty == true { batches[name] = nil }
     }
@@ -75,30 +91,27 @@ package struct Flows {
 
   /// A member of a batch somebody waits for, as the log or a look at its file tells it.
   package mutating func member(_ id: String, of batch: String, _ state: ParentState) {
-    guard var known = batches[batch] else { return }
-    known.isKnown = true
-    switch state {
-    case .open, .unknown: known.open.insert(id)
-    case .done: known.open.remove(id)
-    case .dead:
-      known.open.remove(id)
-      known.dead = known.dead ?? id
-    }
-    batches[batch] = known
+    // In place: a batch may have very many members, and each is told at least twice.
+    batches[batch]?.take(id, state)
+    if batches[batch] != nil { touched.insert(batch) }
+  }
+
+  /// A waiting job has no file any more. A batch it belongs to does not wait for it, but is not done either.
+  package mutating func vanished(_ id: String) {
+    for (name, batch) in batches where batch.open.contains(id) { member(id, of: name, .dead) }
   }
 
   /// A job has come to rest for good.
   package mutating func rested(_ id: String, batch: String?, isDone: Bool) -> [Answer] {
     var answers: [Answer] = []
     for child in children[id] ?? [] {
-      guard var entry = blocked[child] else { continue }
-      if !isDone, !entry.runsAnyway {
+      if !isDone, blocked[child]?.runsAnyway == false {
         answers.append(.doomed(child, parent: id))
         continue
       }
-      entry.parents.remove(id)
-      blocked[child] = entry
-      if entry.parents.isEmpty, entry.batches.isEmpty { answers.append(.free(child)) }
+      // In place: a child may have very many parents.
+      blocked[child]?.parents.remove(id)
+      if let entry = blocked[child], entry.parents.isEmpty, entry.batches.isEmpty { answers.append(.free(child)) }
     }
     children[id] = nil
     if let batch, batches[batch] != nil { member(id, of: batch, isDone ? .done : .dead) }
@@ -109,7 +122,11 @@ package struct Flows {
   /// Batches that are over. To be asked when no arrivals are waiting to be looked at, or a member could be missed.
   package mutating func overBatches() -> [Answer] {
     var answers: [Answer] = []
-    for (name, batch) in batches where batch.isKnown && batch.open.isEmpty {
+    guard !touched.isEmpty else { return answers }
+    let names = touched
+    touched.removeAll(keepingCapacity: true)
+    for name in names {
+      guard let batch = batches[name], batch.isKnown, batch.open.isEmpty else { continue }
       for waiter in batch.waiters {
         guard var entry = blocked[waiter] else { continue }
         if let dead = batch.dead, !entry.runsAnyway {
@@ -134,13 +151,29 @@ package struct Flows {
 
   /// The way from `id` over its parents back to itself, if there is one.
   private func cycle(from id: String, through parents: Set<String>) -> [String]? {
-    var ways: [[String]] = parents.map { [id, $0] }
-    var seen = Set<String>()
-    while let way = ways.popLast() {
-      guard let last = way.last else { continue }
-      if last == id { return way }
-      guard seen.insert(last).inserted, let next = blocked[last] else { continue }
-      ways.append(contentsOf: next.parents.map { way + [$0] })
+    // Nobody waits for it, so no way leads back: what a chain costs that is submitted in its order, however long.
+    guard children[id] != nil || parents.contains(id) else { return nil }
+    /// By whom each was reached.
+    var from: [String: String] = [:]
+    var open: [String] = []
+    for parent in parents {
+      from[parent] = id
+      open.append(parent)
+    }
+    while let last = open.popLast() {
+      if last == id {
+        var way = [id]
+        var at = from[id]
+        while let step = at, step != id {
+          way.append(step)
+          at = from[step]
+        }
+        return [id] + way.reversed()
+      }
+      for next in blocked[last]?.parents ?? [] where from[next] == nil {
+        from[next] = last
+        open.append(next)
+      }
     }
     return nil
   }

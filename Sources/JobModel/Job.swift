@@ -102,9 +102,12 @@ package struct Job: Sendable, Equatable {
     switch start {
     case .now: return firstSeen
     case .at(let time): return time
-    case .after(let delay): return firstSeen + delay
+    case .after(let delay): return (record?.submittedAt ?? firstSeen) + delay
     }
   }
+
+  /// Whether its start counts from when it was first seen.
+  package var isDelayed: Bool { if case .after = start { true } else { false } }
 
   /// The moment before which it must not start, as far as the file itself tells; a `delay` counts from elsewhere.
   package var notBefore: WallTime? {

@@ -135,7 +135,9 @@ extension WallTime {
     put(calendar.minute, at: 14, digits: 2)
     put(calendar.second, at: 17, digits: 2)
     put(milliseconds, at: 20, digits: 3)
-    for (place, character) in [(4, "-"), (7, "-"), (10, "T"), (13, ":"), (16, ":"), (19, "."), (23, "Z")] as [(Int, Character)] {
+    for (place, character) in [(4, "-"), (7, "-"), (10, "T"), (13, ":"), (16, ":"), (19, "."), (23, "Z")]
+      as [(Int, Character)]
+    {
       buffer[place] = character.asciiValue ?? 63
     }
   }

@@ -144,15 +144,17 @@ package final class AuditLog {
     retired.removeAll()
   }
 
-  /// Flushes and makes it durable at once, for callers without a group commit. Files of earlier days stay open: a group
-  /// commit on another thread may be syncing them just now.
-  package func commit() throws(SpoolError) {
+  /// Flushes and makes it durable at once, for callers without a group commit.
+  ///
+  /// - Parameter closing: close the files of earlier days, as `synced` does; not while another thread syncs them.
+  package func commit(closing: Bool = true) throws(SpoolError) {
     try flush()
     do throws(Errno) {
       for fd in descriptors { try spool.syscalls.syncData(fd) }
     } catch {
       throw SpoolError(doing: "syncing the audit log", path: currentPath, error)
     }
+    if closing { synced() }
   }
 
   /// Removes a file that retention has no use for any more. A line says so first, with where the chain of that node goes on,

@@ -77,7 +77,9 @@ package final class Settlement {
   }
 
   /// A record too large for its audit line must be durable in the file before the line with its hash is written.
-  package var needsFileSync: Bool { recordJSON.count > Limits.recordInAuditLine && transition != .discardTwin && !isWhole }
+  package var needsFileSync: Bool {
+    recordJSON.count > Limits.recordInAuditLine && transition != .discardTwin && !isWhole
+  }
 
   /// The job, when its file could be read.
   package var job: Job? { try? claim.content.get() }

@@ -149,6 +149,7 @@ extension Operator {
 
   private func moveTwinAway(_ id: String) throws(SpoolError) {
     let first = try transitions.droppedHash(id, in: .cur, limit: maxJobBytes)
+    guard try !transitions.moveDirectoryAside(id, at: now) else { return }
     guard let twin = try transitions.claimTwin(id, at: now, limit: maxJobBytes) else { return }
     let settlement = transitions.judge(twin: twin, first: first, at: now, by: nil)
     try transitions.write(settlement)

@@ -171,7 +171,8 @@ package struct Intake: Sendable {
     let space = try FreeSpace(spool)
     guard space.isBelow(minFree) else { return }
     throw SpoolError(
-      .noSpace, "the disk of \(spool.path) has \(SizeText.format((space.bytes >> 20) << 20)) and \(space.inodes) inodes "
+      .noSpace,
+      "the disk of \(spool.path) has \(SizeText.format((space.bytes >> 20) << 20)) and \(space.inodes) inodes "
         + "free, less than min_free; nothing was submitted, try again later")
   }
 }

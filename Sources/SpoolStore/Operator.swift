@@ -35,7 +35,8 @@ package struct Operator {
       throw SpoolError(.noSuchJob, "no job \(id) in \(transitions.spool.path)")
     }
     func unfit(_ hint: String) -> SpoolError {
-      SpoolError(.wrongState, "cannot \(verb == .purge ? "remove" : verb.rawValue) \(id): it is in \(state.rawValue); \(hint)")
+      SpoolError(
+        .wrongState, "cannot \(verb == .purge ? "remove" : verb.rawValue) \(id): it is in \(state.rawValue); \(hint)")
     }
     let type = try? type(of: id, in: state)
     switch (verb, state) {

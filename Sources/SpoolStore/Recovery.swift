@@ -421,6 +421,7 @@ package struct Recovery {
   }
 
   private func moveTwinAway(_ id: String, first: String?) throws(SpoolError) {
+    guard try !transitions.moveDirectoryAside(id, at: now) else { return }
     guard let twin = try transitions.claimTwin(id, at: now, limit: limit) else { return }
     let settlement = transitions.judge(twin: twin, first: first, at: now, by: nil)
     try transitions.write(settlement)

@@ -57,7 +57,8 @@ package struct Spool: Sendable {
         } catch {
           if error == .noEntry || error == Errno(ENOTDIR) || error == Errno(ELOOP) {
             throw SpoolError(
-              .noSpool, "\(path) is no spool: the folder \(folder.rawValue)/ is missing; 'jobspool init \(path)' adds it")
+              .noSpool,
+              "\(path) is no spool: the folder \(folder.rawValue)/ is missing; 'jobspool init \(path)' adds it")
           }
           throw SpoolError(doing: "opening the folder", path: "\(path)/\(folder.rawValue)", error)
         }

@@ -34,8 +34,9 @@ package final class SpoolLock: Sendable {
     }
     do throws(Errno) {
       let text = "\(getpid()) \(node) \(program)\n"
-      try spool.syscalls.truncate(fd, size: 0)
+      // Written over the old text, whose block a full disk would not give twice.
       try spool.syscalls.write(fd, Array(text.utf8), offset: 0)
+      try spool.syscalls.truncate(fd, size: text.utf8.count)
     } catch {
       close(fd)
       throw SpoolError(doing: "writing the lock", path: path, error)

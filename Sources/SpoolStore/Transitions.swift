@@ -61,9 +61,10 @@ package final class Transitions {
     do throws(SpoolError) {
       return try read(claimed, twinOf: fresh == nil ? nil : id, limit: limit, sealing: sealing)
     } catch {
-      // Without a copy nothing of it is ours: it waits where it was for its next claim. Should that fail too, the next start
-      // does it; the first error tells more.
-      if fresh == nil { _ = try? move(id, .cur, .new) }
+      // A disk that is full, or no descriptors left. Nobody looks in cur/ before the next start, so it goes back to where
+      // it is looked for; if not even that can be done, that start finds it.
+      try? syscalls.rename(
+        cur, JobID.fileName(claimed), to: spool.descriptor(JobState.new), name, replacing: false)
       throw error
     }
   }
@@ -112,7 +113,8 @@ package final class Transitions {
     } catch {
       if error == .access || error == .permission {
         return refused(
-          JobProblem(.unreadable, "the daemon may not read the file (\(error.message)); write it with mode 0640 or 0644"))
+          JobProblem(
+            .unreadable, "the daemon may not read the file (\(error.message)); write it with mode 0640 or 0644"))
       }
       throw SpoolError(doing: "opening the job", path: path, error)
     }
@@ -174,7 +176,7 @@ package final class Transitions {
     let name = ".adopt.\(id)"
     let tmp = spool.descriptor(Spool.Folder.tmp)
     do throws(Errno) {
-      do throws(Errno) { try syscalls.unlink(tmp, name) } catch { if error != .noEntry { throw error } }
+      try clear(tmp, name)
       let fd = try syscalls.open(tmp, name, flags: O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o640)
       do throws(Errno) {
         try syscalls.write(fd, bytes, offset: 0)
@@ -187,6 +189,16 @@ package final class Transitions {
       }
     } catch {
       throw SpoolError(doing: "adopting the job", path: spool.path(of: id, in: state), error)
+    }
+  }
+
+  /// Makes a name in `tmp/` free for a copy of ours. Producers may write there too: whatever they put under that name, a
+  /// pipe or a link to elsewhere, is never opened, and a folder that cannot be removed moves aside.
+  private func clear(_ tmp: Int32, _ name: String) throws(Errno) {
+    do throws(Errno) { try syscalls.unlink(tmp, name) } catch {
+      if error == .noEntry { return }
+      guard error == Errno(EISDIR) || error == .permission else { throw error }
+      try syscalls.rename(tmp, name, to: tmp, "aside.\(spool_random())", replacing: false)
     }
   }
 
@@ -392,7 +404,7 @@ package final class Transitions {
     let name = "\(Transitions.editPrefix)\(id)"
     let tmp = spool.descriptor(Spool.Folder.tmp)
     do throws(Errno) {
-      do throws(Errno) { try syscalls.unlink(tmp, name) } catch { if error != .noEntry { throw error } }
+      try clear(tmp, name)
       let fd = try syscalls.open(tmp, name, flags: O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o640)
       defer { syscalls.close(fd) }
       try syscalls.write(fd, bytes, offset: 0)
@@ -437,7 +449,8 @@ package final class Transitions {
     let name = ".bare.\(id)"
     let tmp = spool.descriptor(Spool.Folder.tmp)
     do throws(Errno) {
-      let fd = try syscalls.open(tmp, name, flags: O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: 0o640)
+      try clear(tmp, name)
+      let fd = try syscalls.open(tmp, name, flags: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o640)
       defer { syscalls.close(fd) }
       try syscalls.write(fd, Job.bare(record: record), offset: 0)
       try syscalls.sync(fd)

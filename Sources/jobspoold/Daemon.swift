@@ -38,6 +38,7 @@ final class Daemon {
       try Daemon.check(configuration)
       node = configuration.settings.node ?? Daemon.hostName
       lock = try SpoolLock(spool, node: node, program: "jobspoold")
+      try Daemon.waitForRoom(spool, logger)
       try spool.checkRename()
       let token = try HandlerToken.load(spool)
       let ended = Survivors.killAll(token: token)
@@ -95,6 +96,17 @@ final class Daemon {
     }
     engine.raiseAlert(
       "web", "[web] listen = \"\(address)\" is set, but this installation has no jobspool-web; jobs run without it")
+  }
+
+  /// A start has to write before it can do anything: its line in the log, the records of what was interrupted. On a full
+  /// disk it waits for room, as a running daemon does.
+  private static func waitForRoom(_ spool: Spool, _ logger: Logger) throws(SpoolError) {
+    var isFirst = true
+    while try FreeSpace(spool).bytes < Limits.roomAfterFullDisk {
+      if isFirst { logger.warning("the disk of \(spool.path) is full; the start waits for room on it") }
+      isFirst = false
+      sleep(1)
+    }
   }
 
   private static func check(_ configuration: Configuration) throws(Failure) {

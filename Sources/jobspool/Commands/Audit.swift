@@ -35,7 +35,8 @@ struct Audit: ParsableCommand {
         }
         for (node, sequence) in check.unexplained.sorted(by: { $0.key < $1.key }) {
           Console.line(
-            "\(Console.plain(node)): begins at line \(sequence), and no line says that retention removed what came before")
+            "\(Console.plain(node)): begins at line \(sequence), and no line says that retention removed what came before"
+          )
         }
         Console.remark("\(check.lines) lines in \(check.files) files, \(check.damage.count) faults")
       }
