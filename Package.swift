@@ -39,7 +39,8 @@ let package = Package(
     .target(
       name: "JobEngine",
       dependencies: [
-        "JobModel", "JobSchema", "SpoolStore", "CSpoolShims", .product(name: "Logging", package: "swift-log"),
+        "JobModel", "JobSchema", "JobSecrets", "SpoolStore", "CSpoolShims",
+        .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: strict),
     // Child processes: the engine's JobRunner.
@@ -47,7 +48,7 @@ let package = Package(
     .executableTarget(
       name: "jobspoold",
       dependencies: [
-        "JobModel", "SpoolStore", "SpoolConfig", "SpoolWatch", "JobEngine", "JobHandlers", "CSpoolShims",
+        "JobModel", "JobSecrets", "SpoolStore", "SpoolConfig", "SpoolWatch", "JobEngine", "JobHandlers", "CSpoolShims",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -60,8 +61,8 @@ let package = Package(
     .executableTarget(
       name: "jobspool",
       dependencies: [
-        "JobModel", "JobSchema", "SpoolStore", "SpoolConfig", "SpoolHistory", "SpoolWatch", "JobEngine", "JobHandlers",
-        "CSpoolShims", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "JobModel", "JobSchema", "JobSecrets", "SpoolStore", "SpoolConfig", "SpoolHistory", "SpoolWatch", "JobEngine",
+        "JobHandlers", "CSpoolShims", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
 

@@ -33,8 +33,10 @@ final class Attempt {
   }
 
   /// What the handler reads: the job as one line of JSON (DESIGN: `{"id","type","attempt","payload",…}`).
-  var inputLine: [UInt8] {
-    job.handlerInput(
+  ///
+  /// - Parameter clear: the job with its secrets opened.
+  func inputLine(_ clear: Job) -> [UInt8] {
+    clear.handlerInput(
       id: id, attempt: number, maxAttempts: job.retryPolicy(handler.retry).maxAttempts, submittedAt: record.submittedAt)
   }
 }

@@ -1,5 +1,6 @@
 /// From the agenda into `cur/`, and from there to a handler; and what is claimed only to be refused.
 internal import JobModel
+internal import JobSecrets
 internal import Logging
 internal import SpoolStore
 
@@ -138,9 +139,15 @@ extension Engine {
 
   private func start(_ attempt: Attempt) {
     let policy = attempt.job.retryPolicy(attempt.handler.retry)
+    let clear: Job
+    do throws(SecretProblem) { clear = try opened(attempt.job) } catch {
+      // It opened when it was claimed, so the key was changed since: the next look at it decides.
+      agenda.ended(attempt.typeNumber)
+      return notStarted(attempt, StartProblem(.broken, error.message))
+    }
     let request = AttemptRequest(
       id: attempt.id, attempt: attempt.number, maxAttempts: policy.maxAttempts, handler: attempt.handler,
-      input: attempt.inputLine, jobPath: spool.path(of: attempt.id, in: .cur), spoolPath: spool.path, node: node,
+      input: attempt.inputLine(clear), jobPath: spool.path(of: attempt.id, in: .cur), spoolPath: spool.path, node: node,
       logPath: spool.logPath(of: attempt.id), timeout: attempt.job.timeout ?? attempt.handler.timeout,
       stalledAfter: attempt.handler.stalledAfter, token: token)
     do throws(StartProblem) {

@@ -94,12 +94,13 @@ extension Engine {
   }
 
   private func submit(_ id: String, _ settings: ScheduleSettings) throws(SpoolError) {
-    var writer = JSONWriter(reserving: settings.payload.count + 256)
+    let payload = try sealed(settings.payload, type: settings.type) ?? settings.payload
+    var writer = JSONWriter(reserving: payload.count + 256)
     writer.beginObject()
     writer.key("type")
     writer.string(settings.type)
     writer.key("payload")
-    writer.raw(settings.payload)
+    writer.raw(payload)
     writer.key("meta")
     writer.beginObject()
     writer.key("schedule")

@@ -2,6 +2,7 @@
 /// not asked again.
 internal import JobModel
 internal import JobSchema
+internal import JobSecrets
 internal import SpoolStore
 
 extension Engine {
@@ -15,7 +16,16 @@ extension Engine {
     {
       return .notAllowed(accounts.name(of: uid), type: job.type, allow: allow)
     }
-    return settings.schemas[job.type]?.problem(with: job)
+    let clear: Job
+    do throws(SecretProblem) { clear = try opened(job) } catch {
+      return JobProblem(.cannotOpen, error.message, key: "payload")
+    }
+    // A file that was dropped in clear grows when it is sealed, and is read again after every attempt.
+    let limit = settings.daemon.maxJobBytes
+    guard settings.secrets == nil || job.bytes.count - (job.recordText?.count ?? 0) <= limit else {
+      return JobProblem(.tooLarge, "sealed, the job has \(job.bytes.count) bytes; max_job_bytes allows \(limit)")
+    }
+    return settings.schemas[job.type]?.problem(with: clear)
   }
 
   /// A notice as this daemon submits it: its own file, and a payload that names an entry.

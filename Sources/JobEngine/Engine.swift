@@ -16,6 +16,7 @@ internal import CSpoolShims
 internal import Glibc
 package import JobModel
 package import JobSchema
+package import JobSecrets
 internal import Logging
 package import SpoolStore
 
@@ -114,6 +115,7 @@ package final class Engine {
     logger = effects.logger
     agenda = Agenda(maxJobs: settings.daemon.maxJobs)
     startedAt = effects.now()
+    transitions.sealing = { [unowned self] (job) throws(SpoolError) in try seal(job) }
   }
 
   // MARK: Start
@@ -461,7 +463,7 @@ package final class Engine {
     }
     for (type, reason) in settings.broken {
       agenda.configure(type, concurrency: 1, broken: reason)
-      raise("handler:\(type)", "\(type) is paused, its handler file does not load: \(reason)")
+      raise("handler:\(type)", "\(type) is paused, its handler file cannot be used: \(reason)")
     }
   }
 
@@ -481,6 +483,8 @@ package struct EngineSettings: Sendable, Equatable {
   package var broken: [String: String]
   /// What payloads have to look like, by type.
   package var schemas: [String: PayloadSchema] = [:]
+  /// What `encrypt` of the handlers seals, and the key; nil: nothing.
+  package var secrets: Secrets?
   /// Where handler files lie; empty: nowhere.
   package var handlersFolder: String
   package var schedules: [String: ScheduleSettings]

@@ -146,3 +146,21 @@ extension Job {
     return found
   }
 }
+
+extension Job {
+  /// The same job with another payload, as if it had been written so; for one that has a payload.
+  package func replacing(payload new: [UInt8]) -> Job {
+    guard let old = payload else { return self }
+    let added = new.count - old.count
+    func moved(_ offset: Int) -> Int { offset >= old.upperBound ? offset + added : offset }
+    func moved(_ range: Range<Int>) -> Range<Int> { moved(range.lowerBound)..<moved(range.upperBound) }
+    var job = self
+    job.bytes.replaceSubrange(old, with: new)
+    job.payload = old.lowerBound..<old.lowerBound + new.count
+    job.meta = meta.map { moved($0) }
+    job.recordText = recordText.map { moved($0) }
+    job.head = moved(head)
+    job.tail = moved(tail)
+    return job
+  }
+}

@@ -17,6 +17,7 @@ package struct JobProblem: Error, Sendable, Equatable {
     case schemaViolation = "schema"
     case wrongID = "wrong_id"
     case notAllowed = "not_allowed"
+    case cannotOpen = "cannot_open"
   }
 
   package var code: Code

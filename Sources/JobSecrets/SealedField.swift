@@ -153,4 +153,11 @@ extension JSONPointer {
       (pointer.below("payload")?.ranges(in: payload) ?? []).contains { SealedField(payload[$0]) == nil }
     }
   }
+
+  /// Whether a payload holds a sealed value at one of the pointers.
+  package static func holdsSealed(_ pointers: [JSONPointer], in payload: [UInt8]) -> Bool {
+    pointers.contains { pointer in
+      (pointer.below("payload")?.ranges(in: payload) ?? []).contains { SealedField(payload[$0]) != nil }
+    }
+  }
 }

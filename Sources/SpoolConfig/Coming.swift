@@ -5,8 +5,7 @@ enum Coming {
 
   /// A key or a table of keys; with `value`, only that text counts.
   private static let table: [(file: ConfigKeys, key: String, value: String?)] = [
-    (.daemon, "web", nil),
-    (.handler, "encrypt", nil),
+    (.daemon, "web", nil)
   ]
 
   static func covers(_ file: ConfigKeys, pattern: String, value: TOMLNode.Value?) -> Bool {

@@ -1,4 +1,4 @@
-/// What a handler's `redact` hides from people: the values at its pointers are masked, byte for byte otherwise as they
+/// What a handler's `redact` and `encrypt` hide from people: the values at its pointers are masked, byte for byte otherwise as they
 /// were. The type of a handler file that does not load hides its whole payload, because what it would hide is unknown.
 package import JobModel
 internal import SpoolConfig
@@ -32,7 +32,8 @@ package struct Redaction: Sendable {
 extension SpoolReader {
   package func redaction(of type: String) -> Redaction {
     if configuration?.brokenHandlers[type] != nil { return Redaction([JSONPointer("/payload")].compactMap { $0 }) }
-    return Redaction((handler(type)?.redact ?? []).compactMap { JSONPointer($0) })
+    guard let handler = handler(type) else { return Redaction([]) }
+    return Redaction((handler.redact + handler.encrypt).compactMap { JSONPointer($0) })
   }
 }
 

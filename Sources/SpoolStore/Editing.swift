@@ -30,7 +30,11 @@ extension Operator {
     guard JobID.isValid(id) else {
       throw SpoolError(.noSuchJob, "\"\(id)\" is no job id: expected \(JobID.expected)")
     }
-    let job = try Operator.checked(text, id: id, limit: maxJobBytes)
+    var job = try Operator.checked(text, id: id, limit: maxJobBytes)
+    if let payload = try transitions.sealing?(job) { job = job.replacing(payload: payload) }
+    guard job.bytes.count <= maxJobBytes else {
+      throw SpoolError(.badJob, "sealed, the job has \(job.bytes.count) bytes; max_job_bytes allows \(maxJobBytes)")
+    }
     let state = try Operator.editable(id, in: transitions.spool)
     guard state == .new else {
       try replace(id, in: state, by: job)

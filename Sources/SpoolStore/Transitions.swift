@@ -10,6 +10,9 @@
 ///     crash during the copy      the original is still in cur/; the sweeper removes the copy
 ///     crash after the copy       the same as after the rename
 ///
+/// A secret that was dropped in clear is sealed in the same way: the copy has it sealed, also of a file that is ours. Its
+/// hash is then that of the sealed file, which is what a start after a crash finds.
+///
 /// Settling. The order is that of `Settlement`; until the rename everything can be completed from the log.
 ///
 ///     crash before the line is durable    the attempt counts as crashed
@@ -24,6 +27,9 @@ package final class Transitions {
   package let spool: Spool
   package let audit: AuditLog
   let syscalls: any SpoolSyscalls
+  /// The payload of a job with its secrets sealed; nil when none of them lies in clear. What is claimed or edited passes
+  /// here before anything of it is written.
+  package var sealing: ((Job) throws(SpoolError) -> [UInt8]?)?
   private let uid = geteuid()
 
   package init(_ spool: Spool, audit: AuditLog) {
@@ -52,7 +58,9 @@ package final class Transitions {
       if error == .noEntry || error == .exists { return nil }
       throw SpoolError(doing: "claiming the job", path: spool.path(of: id, in: .new), error)
     }
-    do throws(SpoolError) { return try read(claimed, twinOf: fresh == nil ? nil : id, limit: limit) } catch {
+    do throws(SpoolError) {
+      return try read(claimed, twinOf: fresh == nil ? nil : id, limit: limit, sealing: sealing)
+    } catch {
       // A disk that is full, or no descriptors left. Nobody looks in cur/ before the next start, so it goes back to where
       // it is looked for; if not even that can be done, that start finds it.
       try? syscalls.rename(
@@ -62,7 +70,9 @@ package final class Transitions {
   }
 
   /// Takes up a file that lies in `cur/` already: after `claim`'s rename, or found there by recovery.
-  package func read(_ id: String, twinOf: String? = nil, limit: Int) throws(SpoolError) -> Claim? {
+  package func read(
+    _ id: String, twinOf: String? = nil, limit: Int, sealing: ((Job) throws(SpoolError) -> [UInt8]?)? = nil
+  ) throws(SpoolError) -> Claim? {
     let name = JobID.fileName(id)
     let cur = spool.descriptor(JobState.cur)
     let path = spool.path(of: id, in: .cur)
@@ -120,25 +130,45 @@ package final class Transitions {
     guard bytes.count <= limit else {
       return refused(JobProblem(.tooLarge, "the file has more than the \(limit) bytes of max_job_bytes"), fd: fd)
     }
-    if !isOurs {
-      let copy = try adopt(id, bytes)
-      syscalls.close(fd)
-      fd = copy
-    }
-    let content: Result<Job, JobProblem>
-    var sha256 = Digest.none
-    do throws(JobProblem) {
-      // A twin carries the id it was dropped under.
-      let job = try JobScanner.scan(bytes, id: twinOf ?? id)
-      content = .success(job)
-      sha256 = job.record?.sha256 ?? Digest.sha256(bytes[..<job.head], bytes[job.tail...])
-    } catch {
+    var content: Result<Job, JobProblem>
+    // A twin carries the id it was dropped under.
+    do throws(JobProblem) { content = .success(try JobScanner.scan(bytes, id: twinOf ?? id)) } catch {
       content = .failure(error)
-      sha256 = Digest.sha256(bytes)
+    }
+    do throws(SpoolError) {
+      var isSealed = false
+      if let sealing, case .success(let job) = content, let payload = try sealing(job) {
+        let sealed = job.replacing(payload: payload)
+        content = .success(sealed)
+        bytes = sealed.bytes
+        isSealed = true
+      }
+      if !isOurs || isSealed {
+        let copy = try adopt(id, bytes)
+        syscalls.close(fd)
+        fd = copy
+      }
+      // Before anything tells of the claim: a power cut must not bring back the text in clear under a line that has the
+      // lengths of the sealed one.
+      if isSealed { try syncCur() }
+    } catch {
+      syscalls.close(fd)
+      throw error
+    }
+    let sha256: String
+    switch content {
+    case .success(let job): sha256 = job.record?.sha256 ?? Digest.sha256(bytes[..<job.head], bytes[job.tail...])
+    case .failure: sha256 = Digest.sha256(bytes)
     }
     return Claim(
       id: id, twinOf: twinOf, fd: fd, content: content, uid: status.uid,
       firstSeen: WallTime(microseconds: status.changed), size: bytes.count, sha256: sha256, syscalls: syscalls)
+  }
+
+  private func syncCur() throws(SpoolError) {
+    do throws(Errno) { try syscalls.sync(spool.descriptor(JobState.cur)) } catch {
+      throw SpoolError(doing: "syncing", path: "\(spool.path)/cur", error)
+    }
   }
 
   /// Replaces `cur/ID.json` by a copy that is ours alone, durable before the original goes.
@@ -545,6 +575,22 @@ package final class Transitions {
     do throws(Errno) { try syscalls.unlink(spool.descriptor(Spool.Folder.tmp), name) } catch {
       if error == .noEntry { return }
       throw SpoolError(doing: "sweeping tmp", path: "\(spool.path)/tmp/\(name)", error)
+    }
+  }
+
+  /// A directory is nobody's twin and is left alone, but not in the place a job has to go back to: there it gets a fresh
+  /// name. It stays in `new/`, which needs no right to what is in it. false: there is none.
+  package func moveDirectoryAside(_ id: String, at time: WallTime) throws(SpoolError) -> Bool {
+    let new = spool.descriptor(JobState.new)
+    let name = JobID.fileName(id)
+    do throws(Errno) {
+      guard try syscalls.status(new, name).kind == .directory else { return false }
+      let fresh = JobID.make(at: time, random: (spool_random(), spool_random()))
+      try syscalls.rename(new, name, to: new, JobID.fileName(fresh), replacing: false)
+      return true
+    } catch {
+      if error == .noEntry { return false }
+      throw SpoolError(doing: "moving a directory aside", path: spool.path(of: id, in: .new), error)
     }
   }
 

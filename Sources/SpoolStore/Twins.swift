@@ -17,22 +17,6 @@ extension Transitions {
     return try claim(id, as: fresh, limit: limit)
   }
 
-  /// A directory is nobody's twin and is left alone, but not in the place a job has to go back to: there it gets a fresh
-  /// name. It stays in `new/`, which needs no right to what is in it. false: there is none.
-  package func moveDirectoryAside(_ id: String, at time: WallTime) throws(SpoolError) -> Bool {
-    let new = spool.descriptor(JobState.new)
-    let name = JobID.fileName(id)
-    do throws(Errno) {
-      guard try syscalls.status(new, name).kind == .directory else { return false }
-      let fresh = JobID.make(at: time, random: (spool_random(), spool_random()))
-      try syscalls.rename(new, name, to: new, JobID.fileName(fresh), replacing: false)
-      return true
-    } catch {
-      if error == .noEntry { return false }
-      throw SpoolError(doing: "moving a directory aside", path: spool.path(of: id, in: .new), error)
-    }
-  }
-
   /// How a claimed twin ends, given the hash of what was dropped first (nil: not known, or never was).
   package func judge(twin claim: consuming Claim, first: String?, at time: WallTime, by submitter: JobRecord.Submitter?)
     -> Settlement

@@ -109,7 +109,17 @@ struct Operations {
     defer { withExtendedLifetime(lock) {} }
     let now = WallTime.current
     let audit = try AuditLog(reader.spool, node: node, now: now)
-    return try body(Transitions(reader.spool, audit: audit), now, by)
+    let transitions = Transitions(reader.spool, audit: audit)
+    let sealer = Sealer(reader.configuration ?? Configuration())
+    transitions.sealing = { (job) throws(SpoolError) in
+      do throws(Failure) {
+        guard let sealed = try sealer.sealed(claimed: job) else { return nil }
+        return Array(sealed.payloadBytes)
+      } catch {
+        throw SpoolError(.system, error.message)
+      }
+    }
+    return try body(transitions, now, by)
   }
 
   /// Files made here must be the daemon's own: root becomes the spool's owner, anybody else is refused.

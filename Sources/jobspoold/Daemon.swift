@@ -4,6 +4,7 @@ internal import Glibc
 internal import JobEngine
 internal import JobHandlers
 internal import JobModel
+internal import JobSecrets
 internal import Logging
 internal import SpoolConfig
 internal import SpoolStore
@@ -44,7 +45,7 @@ final class Daemon {
       if ended > 0 { logger.notice("ended \(ended) handlers that an earlier daemon left running") }
       let effects = Effects.real(logger: logger)
       let audit = try AuditLog(spool, node: node, now: effects.now())
-      let settings = Daemon.settings(configuration, spool, config)
+      let settings = Daemon.settings(configuration, spool, config, logger)
       arrivals = Arrivals(spool, loop: loop, logger: logger) { [spool] in
         Configuration.load(spool: spool.path, config: config)
       }
@@ -67,11 +68,11 @@ final class Daemon {
       try loop.onSignal(SIGHUP) { [engine] in engine.reloadConfiguration(by: "SIGHUP") }
       let started = EventLoop.now
       try engine.start(
-        reload: { [spool, configPath, runner] in
+        reload: { [spool, configPath, runner, logger] in
           let configuration = Configuration.load(spool: spool.path, config: configPath)
           try Daemon.check(configuration, separator: "; ")
           runner.keepWorkers(of: configuration.handlers)
-          return Daemon.settings(configuration, spool, configPath)
+          return Daemon.settings(configuration, spool, configPath, logger)
         },
         stopped: { [loop, runner] in runner.close { loop.stop() } })
       arrivals.start(engine)
@@ -117,11 +118,39 @@ final class Daemon {
     }
   }
 
-  private static func settings(_ configuration: Configuration, _ spool: Spool, _ config: String?) -> EngineSettings {
+  private static func settings(
+    _ configuration: Configuration, _ spool: Spool, _ config: String?, _ logger: Logger
+  ) -> EngineSettings {
     var settings = EngineSettings(configuration)
     settings.schemas = configuration.schemas
+    prepareSecrets(configuration, logger, &settings)
     settings.handlers[Notice.type] = NoticeHandler.settings(configuration, spool: spool.path, config: config)
     return settings
+  }
+
+  /// The key, when some handler has something to seal. Without it these types wait; the others run.
+  private static func prepareSecrets(
+    _ configuration: Configuration, _ logger: Logger, _ settings: inout EngineSettings
+  ) {
+    let pointers = configuration.handlers.mapValues { $0.encrypt.compactMap(JSONPointer.init) }.filter {
+      !$0.value.isEmpty
+    }
+    guard !pointers.isEmpty else { return }
+    do throws(SecretProblem) {
+      let environment = getenv(DataKey.environmentVariable).map { String(cString: $0) }
+      let (key, isNew) = try DataKey.prepare(in: configuration.folder, environment: environment)
+      if isNew {
+        let path = DataKey.file(in: configuration.folder, environment: environment)
+        logger.notice("made a key for encrypt: \(path); keep a copy of it")
+      }
+      settings.secrets = Secrets(key, pointers)
+    } catch {
+      for type in pointers.keys {
+        settings.handlers[type] = nil
+        settings.schemas[type] = nil
+        settings.broken[type] = "encrypt needs its key: \(error.message)"
+      }
+    }
   }
 
   private static var hostName: String {

@@ -3,6 +3,7 @@ internal import ArgumentParser
 internal import CSpoolShims
 internal import Glibc
 internal import JobModel
+internal import SpoolConfig
 internal import SpoolHistory
 internal import SpoolStore
 
@@ -46,7 +47,7 @@ struct Edit: ParsableCommand {
       }
     }
     do {
-      let outcome = try Operations(reader: reader).edit(id, new)
+      let outcome = try Operations(reader: reader).edit(id, try sealed(new, reader))
       if let failure = outcome.failure { throw SpoolError(failure.code, failure.message) }
       if let draft { unlink(draft) }
       report(outcome)
@@ -55,6 +56,12 @@ struct Edit: ParsableCommand {
       if let draft { Console.complain("your text is kept in \(draft)") }
       throw error
     }
+  }
+
+  /// The text with its secrets sealed; what is no job is left for the check that says so.
+  private func sealed(_ text: [UInt8], _ reader: SpoolReader) throws -> [UInt8] {
+    guard let job = try? JobScanner.scan(text, id: id) else { return text }
+    return try Sealer(reader.configuration ?? Configuration()).sealed(job).bytes
   }
 
   private func report(_ outcome: Operations.Outcome) {

@@ -5,6 +5,7 @@ internal import Glibc
 internal import JobEngine
 internal import JobHandlers
 internal import JobModel
+internal import JobSecrets
 internal import SpoolConfig
 internal import SpoolHistory
 internal import SpoolStore
@@ -27,7 +28,7 @@ struct RunOnce: ParsableCommand {
   func run() throws {
     let reader = try options.reader()
     let bytes = try Input.read(file == "-" ? nil : file)
-    let job = try JobScanner.scan(bytes)
+    var job = try JobScanner.scan(bytes)
     let configuration = reader.configuration ?? Configuration()
     if let problem = configuration.brokenHandlers[job.type]?.first { throw Failure(problem.description, exit: 78) }
     guard let handler = configuration.handlers[job.type] else {
@@ -36,6 +37,7 @@ struct RunOnce: ParsableCommand {
     guard handler.mode == .exec else {
       throw Failure("\(handler.file): only handlers in exec mode can be run once", exit: 64)
     }
+    job = try opened(job, handler, configuration)
     let id = job.id ?? JobID.make(at: reader.now, random: (spool_random(), spool_random()))
     let log = try TemporaryLog()
     let maxAttempts = job.retryPolicy(handler.retry).maxAttempts
@@ -49,6 +51,24 @@ struct RunOnce: ParsableCommand {
     let started = ContinuousClock.now
     let end = try attempt(request)
     try report(end, job, handler, ran: ContinuousClock.now - started, log: log.text)
+  }
+
+  /// Sealed fields open for those who may read the key.
+  private func opened(_ job: Job, _ handler: HandlerSettings, _ configuration: Configuration) throws(Failure) -> Job {
+    let pointers = handler.encrypt.compactMap(JSONPointer.init)
+    guard let range = job.payload, !pointers.isEmpty else { return job }
+    let payload = Array(job.bytes[range])
+    guard JSONPointer.holdsSealed(pointers, in: payload) else { return job }
+    do throws(SecretProblem) {
+      let path = DataKey.file(
+        in: configuration.folder, environment: Console.environment(DataKey.environmentVariable))
+      let secrets = Secrets(try DataKey.load(path), [job.type: pointers])
+      return job.replacing(payload: try secrets.opened(payload, type: job.type) ?? payload)
+    } catch {
+      throw Failure(
+        "the job has sealed fields: \(error.message). Only who may read the key can open them; give the fields in clear "
+          + "instead", exit: 78)
+    }
   }
 
   private func absolute(_ path: String) -> String {

@@ -10,7 +10,7 @@ struct Show: ParsableCommand {
     abstract: "Show a job in full: state, attempts, result, error.",
     discussion: """
       With --json the job's file as it is; while the daemon has not added its record ("jobspool") yet, with one that \
-      says where it is. Values that its handler's `redact` names are masked.
+      says where it is. Values that its handler's `redact` or `encrypt` names are masked.
 
         jobspool show 0190f3b2-…
         jobspool show 0190f3b2-… --json | jq .jobspool.result

@@ -124,15 +124,16 @@ struct Submit: ParsableCommand {
       (ids, status) = try submitLines(bulk, then: follower, intake, configuration)
     } else {
       let bytes = try document()
-      let job: Job
+      var job: Job
       do throws(JobProblem) { job = try checked(bytes, configuration) } catch {
         // Line and column would be those of a text the user never saw.
         throw Failure(error.message, exit: 65)
       }
       if let problem = refusal(of: job.type, configuration, spool) { throw Failure(problem.message, exit: 77) }
+      job = try sealed(job, Sealer(configuration), configuration)
       warnUnknown([job.type], configuration)
       let id = job.id ?? newID()
-      try intake.submit(Intake.Submission(id: id, bytes: bytes))
+      try intake.submit(Intake.Submission(id: id, bytes: job.bytes))
       ids = [id]
       if !wait { printID(id) }
     }
@@ -287,6 +288,16 @@ struct Submit: ParsableCommand {
     return job
   }
 
+  /// What is written of it: with its secrets sealed, which makes it longer.
+  func sealed(_ job: Job, _ sealer: Sealer, _ configuration: Configuration) throws(Failure) -> Job {
+    let sealed = try sealer.sealed(job)
+    let limit = configuration.settings.maxJobBytes
+    guard sealed.bytes.count <= limit else {
+      throw Failure("sealed, the job has \(sealed.bytes.count) bytes; max_job_bytes allows \(limit)", exit: 65)
+    }
+    return sealed
+  }
+
   /// What the daemon will say of this user, as far as it can be told here; it decides by the owner of the file.
   func refusal(of type: String, _ configuration: Configuration, _ spool: Spool) -> JobProblem? {
     guard let allow = configuration.handlers[type]?.allow, !allow.isEmpty,
@@ -320,6 +331,7 @@ struct Submit: ParsableCommand {
     var follower = follower
     if let follower { types.insert(follower.job.type) }
     let shared = batch ?? (follower == nil ? nil : newID())
+    let sealer = Sealer(configuration)
     for (index, line) in bytes.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated() {
       var text = Array(line).trimmed
       guard !text.isEmpty else { continue }
@@ -335,9 +347,13 @@ struct Submit: ParsableCommand {
           lines.append((index + 1, (problem.message, 77, problem.code.rawValue)))
           continue
         }
+        do throws(Failure) { job = try sealed(job, sealer, configuration) } catch {
+          lines.append((index + 1, (error.message, error.exit, error.exit == 78 ? "not_sealed" : "too_large")))
+          continue
+        }
         places.append(lines.count)
         lines.append((index + 1, nil))
-        submissions.append(Intake.Submission(id: job.id ?? newID(), bytes: text + [0x0A]))
+        submissions.append(Intake.Submission(id: job.id ?? newID(), bytes: job.bytes + [0x0A]))
       } catch {
         lines.append((index + 1, (error.message, 65, error.code.rawValue)))
       }

@@ -54,10 +54,9 @@ extension Submit {
 
   /// Submits the follower, which must come after all members of its batches; returns its id.
   func submit(_ follower: Follower, _ intake: Intake, _ configuration: Configuration) throws -> String {
-    let bytes = follower.document()
-    let job = try checked(bytes, configuration)
+    let job = try sealed(checked(follower.document(), configuration), Sealer(configuration), configuration)
     let id = job.id ?? newID()
-    try intake.submit(Intake.Submission(id: id, bytes: bytes))
+    try intake.submit(Intake.Submission(id: id, bytes: job.bytes))
     return id
   }
 }
