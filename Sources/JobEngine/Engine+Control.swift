@@ -247,6 +247,11 @@ extension Engine {
         return nil
       }
       if occupied[id] == nil, try spool.exists(id, in: .new) { return try cancelWaiting(id, by: who) }
+      if occupied[id] == nil, try spool.exists(id, in: .hold) {
+        // By the way of all settles, which a full disk only delays.
+        try transitions.unhold(id, type: nil, at: effects.now(), by: who)
+        return try cancelWaiting(id, by: who)
+      }
     }
     let work = Operator(
       transitions: transitions, maxJobBytes: settings.daemon.maxJobBytes, now: effects.now(), by: who)

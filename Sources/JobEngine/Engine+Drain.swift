@@ -11,7 +11,12 @@ extension Engine {
     case .no:
       drain = .waiting
       let patience = settings.daemon.drain
-      logger.notice("stopping: \(running.count) running jobs get \(DurationText.format(patience))")
+      if running.isEmpty {
+        logger.notice("stopping")
+      } else {
+        logger.notice(
+          "stopping: \(running.count) running jobs get \(DurationText.format(patience)); ask again to end them now")
+      }
       loop.after(patience) { [unowned self] in endRunning() }
     case .waiting:
       logger.notice("asked again to stop: not waiting for the running jobs")

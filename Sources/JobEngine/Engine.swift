@@ -424,7 +424,11 @@ package final class Engine {
     do {
       let new = try reload()
       calm("config")
-      guard new != settings else { return }
+      guard new != settings else {
+        // Who asks without an edit may have installed a missing program.
+        probeBroken()
+        return turnSoon()
+      }
       try transitions.audit.append(.configReloaded, at: effects.now(), by: who)
       apply(new)
       logger.notice("configuration reloaded")

@@ -41,6 +41,14 @@ package struct DaemonStatus: Sendable, Equatable {
     package var running: Bool
   }
 
+  /// What needs attention now; it goes when it is over.
+  package struct Alert: Sendable, Equatable {
+    package var at: WallTime?
+    /// The kind, and after a colon what it is about: `circuit:mail`.
+    package var code: String
+    package var message: String
+  }
+
   package var version: String
   package var pid: Int
   package var node: String
@@ -55,6 +63,7 @@ package struct DaemonStatus: Sendable, Equatable {
   package var running: [Running]
   package var schedulesPaused: Bool
   package var schedules: [String: ScheduleStatus]
+  package var alerts: [Alert]
 
   /// nil when the text is no status.
   package init?(_ json: [UInt8]) {
@@ -94,6 +103,10 @@ package struct DaemonStatus: Sendable, Equatable {
         enabled: member.value["enabled"]?.bool ?? false, next: time(member.value["next"]),
         last: time(member.value["last"]), job: member.value["job"]?.string,
         lastResult: member.value["last_result"]?.string, running: member.value["running"]?.bool ?? false)
+    }
+    alerts = (value["alerts"]?.array ?? []).compactMap { element in
+      guard let message = element["message"]?.string else { return nil }
+      return Alert(at: time(element["at"]), code: element["code"]?.string ?? "", message: message)
     }
     runningCount = value["running_count"]?.int ?? running.count
   }

@@ -17,6 +17,7 @@ package struct Reason: Sendable, Equatable {
     case unknownType = "unknown_type"
     case handlerBroken = "handler_broken"
     case typePaused = "type_paused"
+    case resting
     case typeLimit = "type_limit"
     case poolLimit = "pool_limit"
     case maxJobs = "max_jobs"
@@ -133,8 +134,9 @@ extension SpoolReader {
 
   private func wait(_ due: WallTime) -> String {
     let seconds = max((due - now).components.seconds, 1)
-    // Whole minutes are precise enough for what is minutes away.
-    return DurationText.format(.seconds(seconds < 120 ? seconds : (seconds + 30) / 60 * 60))
+    // Whole minutes are precise enough for what is minutes away, and so on.
+    let unit: Int64 = seconds < 120 ? 1 : seconds < 2 * 3600 ? 60 : seconds < 2 * 86_400 ? 3600 : 86_400
+    return DurationText.format(.seconds((seconds + unit / 2) / unit * unit))
   }
 
   private func isKnown(_ type: String) -> Bool {
@@ -176,6 +178,9 @@ extension SpoolReader {
     }
     if type?.paused == true || spool.hasRoot("ctl/pause.\(job.type)") {
       return Reason(.typePaused, "the type \(job.type) is paused; 'jobspool resume \(job.type)' lets it go on")
+    }
+    if let alert = status?.alerts.first(where: { $0.code == "circuit:\(job.type)" }) {
+      return Reason(.resting, "its type \(alert.message)")
     }
     let running = status?.running.filter { $0.type == job.type } ?? []
     if let limit = type?.concurrency ?? handler(job.type)?.concurrency, let count = type?.running, count >= limit {

@@ -94,7 +94,7 @@ package struct Fsck {
         if !ids.contains(id), try !spool.exists(id, in: .dead), spool.hasRoot("dead/\(name)") {
           add(.badWithoutRecord, "dead/\(name)", "a refused file without its dead/\(id).json", job: id)
         }
-      } else if spool.hasRoot("\(state.rawValue)/\(name)") {
+      } else if name != ".gitkeep", spool.hasRoot("\(state.rawValue)/\(name)") {
         note(.oddName, "\(state.rawValue)/\(name)", "no job's name (ID.json); it is left alone")
       }
     }
@@ -280,7 +280,9 @@ package struct Fsck {
   private mutating func checkLogs() throws(SpoolError) {
     var odd: [String] = []
     try Scan.names(of: .log, in: spool) { name in
-      if name != "jobs", AuditFile(name: name) == nil, !name.hasPrefix("."), !name.hasPrefix("rollup") {
+      if name != "jobs", AuditFile(name: name) == nil, !name.hasPrefix("."), !name.hasPrefix("rollup"),
+        name != "workers", name != "retention.json"
+      {
         odd.append("log/\(name)")
       }
     }
@@ -291,7 +293,7 @@ package struct Fsck {
     try Scan.names(of: "jobs", under: spool.descriptor(Spool.Folder.log), shown: "\(spool.path)/log/jobs", spool: spool)
     {
       name in
-      if !name.hasSuffix(".log") || !JobID.isValid(name.dropLast(4)) { odd.append("log/jobs/\(name)") }
+      if !name.hasPrefix("."), !name.hasSuffix(".log") || !JobID.isValid(name.dropLast(4)) { odd.append("log/jobs/\(name)") }
     }
     for path in odd.sorted() { note(.oddName, path, "no log of jobspool's; it is left alone") }
   }

@@ -76,13 +76,23 @@ package struct Operator {
       throw SpoolError(.noSuchJob, "\(id) is not waiting any more")
     }
     var record = JobRecord.taken(from: claim, submitter: nil, node: transitions.node)
+    // A record that the log does not bear out is nobody's, and this end must not make it a true one.
+    var isForged = false
+    if case .success(let job) = claim.content, let text = job.recordBytes {
+      isForged = try AuditReader.traces(of: [id], in: transitions.spool)[id]?.bearsOut(text) != true
+    }
+    if isForged {
+      record = JobRecord(
+        id: id, state: .new, submittedAt: min(claim.firstSeen, now), updatedAt: now, node: transitions.node)
+      record.sha256 = claim.sha256
+    }
     record.state = .dead
     record.outcome = .cancelled
     record.error = JobError(code: "cancelled", message: "cancelled by \(by) before it ran")
     record.runAt = nil
     record.updatedAt = now
     record.finishedAt = now
-    let settlement = Settlement(claim, .cancel, record)
+    let settlement = Settlement(claim, .cancel, record, whole: isForged)
     try transitions.write(settlement)
     try transitions.note(settlement, at: now, by: by)
     try transitions.audit.commit()

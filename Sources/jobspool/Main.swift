@@ -91,7 +91,8 @@ struct Failure: Error {
       if !failure.message.isEmpty { Console.complain(failure.message) }
       return failure.exit
     case let error as SpoolError:
-      Console.complain(error.description)
+      let isRefused = error.errno == .access || error.errno == .permission
+      Console.complain(error.description + (isRefused ? "; run it as the owner of the spool, or as root" : ""))
       return error.code.exit
     case let problem as JobProblem:
       Console.complain(problem.description)

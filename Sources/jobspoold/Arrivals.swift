@@ -9,10 +9,12 @@ internal import SpoolStore
 internal import SpoolWatch
 
 final class Arrivals {
-  private let watcher: Watcher
+  private let spool: Spool
+  private let configuration: () -> Configuration
+  private var watcher: Watcher
   private let loop: EventLoop
   private let logger: Logger
-  private let watchedFiles: [String]
+  private var watchedFiles: [String]
   private var engine: Engine?
   private var watched: Int32 = -1
   private var failures = 0
@@ -20,10 +22,18 @@ final class Arrivals {
 
   private static let configPrefix = "config"
 
-  init(_ spool: Spool, _ configuration: Configuration, loop: EventLoop, logger: Logger) {
+  /// - Parameter configuration: what is to be watched now; asked again after every edit.
+  init(_ spool: Spool, loop: EventLoop, logger: Logger, configuration: @escaping () -> Configuration) {
+    self.spool = spool
+    self.configuration = configuration
     self.loop = loop
     self.logger = logger
-    watchedFiles = configuration.watchedFiles
+    let current = configuration()
+    watchedFiles = current.watchedFiles
+    watcher = Watcher(Arrivals.places(spool, current), removals: true)
+  }
+
+  private static func places(_ spool: Spool, _ configuration: Configuration) -> [Watcher.Place] {
     var places = [
       Watcher.Place("\(spool.path)/new", name: "new"), Watcher.Place("\(spool.path)/ctl", name: "ctl"),
     ]
@@ -32,7 +42,7 @@ final class Arrivals {
       let name = "\(Arrivals.configPrefix)\(index)"
       places.append(Watcher.Place(folder, name: name))
     }
-    watcher = Watcher(places, removals: true)
+    return places
   }
 
   /// Children that are not handlers.
@@ -84,13 +94,29 @@ final class Arrivals {
 
   /// An editor writes a file in several steps; the reload waits for the last of them.
   private func edited(_ name: String) {
-    let isOurs = name.hasSuffix(".toml") || watchedFiles.contains { $0.hasSuffix("/\(name)") }
+    let isOurs =
+      name.hasSuffix(".toml") || name == "handlers" || name == "schedules"
+      || watchedFiles.contains { $0.hasSuffix("/\(name)") }
     guard isOurs, !reloadIsDue else { return }
     reloadIsDue = true
     loop.after(.milliseconds(200)) { [unowned self] in
       reloadIsDue = false
+      watchAnew()
       engine?.reloadConfiguration(by: "edit of \(name)")
     }
+  }
+
+  /// A folder may have come since, such as `schedules/` with the first schedule. The watches stand before the reload
+  /// reads, so a file that is written meanwhile is reported.
+  private func watchAnew() {
+    let current = configuration()
+    watchedFiles = current.watchedFiles
+    let places = Arrivals.places(spool, current)
+    guard places != watcher.places, watched >= 0 else { return }
+    close()
+    watcher.stop()
+    watcher = Watcher(places, removals: true)
+    open()
   }
 
   private func close() {
@@ -106,6 +132,10 @@ final class Arrivals {
     let wait = Duration.milliseconds(min(100 << min(failures - 1, 10), 60_000))
     logger.warning("no wake-ups from jobspool-watch (\(reason)); polling, next try in \(DurationText.format(wait))")
     engine?.lookAgain()
-    loop.after(wait) { [unowned self] in open() }
+    loop.after(wait) { [unowned self] in
+      // One of its folders may be gone.
+      watcher = Watcher(Arrivals.places(spool, configuration()), removals: true)
+      open()
+    }
   }
 }

@@ -46,7 +46,9 @@ final class Daemon {
       let effects = Effects.real(logger: logger)
       let audit = try AuditLog(spool, node: node, now: effects.now())
       let settings = Daemon.settings(configuration, spool, config, logger)
-      arrivals = Arrivals(spool, configuration, loop: loop, logger: logger)
+      arrivals = Arrivals(spool, loop: loop, logger: logger) { [spool] in
+        Configuration.load(spool: spool.path, config: config)
+      }
       runner = try HandlerRunner(
         loop: loop, ownsProcess: true, otherChildren: { [arrivals] in arrivals.pids },
         remark: { logger.warning("\($0)") })
@@ -68,7 +70,7 @@ final class Daemon {
       try engine.start(
         reload: { [spool, configPath, runner, logger] in
           let configuration = Configuration.load(spool: spool.path, config: configPath)
-          try Daemon.check(configuration)
+          try Daemon.check(configuration, separator: "; ")
           runner.keepWorkers(of: configuration.handlers)
           return Daemon.settings(configuration, spool, configPath, logger)
         },
@@ -109,10 +111,10 @@ final class Daemon {
     }
   }
 
-  private static func check(_ configuration: Configuration) throws(Failure) {
+  private static func check(_ configuration: Configuration, separator: String = "\njobspoold: ") throws(Failure) {
     let errors = configuration.settingsErrors
     guard errors.isEmpty else {
-      throw Failure(exit: 78, message: errors.map(\.description).joined(separator: "\njobspoold: "))
+      throw Failure(exit: 78, message: errors.map(\.description).joined(separator: separator))
     }
   }
 

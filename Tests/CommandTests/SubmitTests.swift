@@ -136,4 +136,56 @@ import Testing
     let record = try command.run("submit", "--bulk", "-", input: "{\"type\":\"echo\",\"jobspool\":{}}\n")
     #expect(record.code == 65 && record.out.isEmpty)
   }
+
+  @Test("--then follows all lines: they share a batch unless they have one, and it waits for each batch")
+  func then() throws {
+    let command = try Command()
+    try command.handler("echo")
+    let answer = try command.run(
+      "submit", "--bulk", "-", "--then", "{\"type\":\"echo\",\"id\":\"last\",\"after\":[\"first\"],\"payload\":7}",
+      input:
+        "{\"type\":\"echo\"}\n\n{\"type\":\"echo\",\"batch\":\"own\"}\n{\"type\":\"echo\",\"payload\":{\"batch\":1}}\n")
+    #expect(answer.code == 0 && answer.err.isEmpty, "\(answer.err)")
+    let ids = answer.lines
+    #expect(ids.count == 4 && ids.last == "last")
+    let batches = try ids.map { try command.test.job($0, .new).batch }
+    let made = try #require(batches.first ?? nil)
+    #expect(batches == [made, "own", made, nil])
+    let last = try command.test.job("last", .new)
+    #expect(last.after == [.job("first"), .batch(made), .batch("own")])
+    #expect(String(decoding: last.payloadBytes, as: UTF8.self) == "7")
+  }
+
+  @Test("--batch names the batch of lines without one; --then may come from a file")
+  func thenNamed() throws {
+    let command = try Command()
+    try command.handler("echo")
+    try TestSpool.write(Array("{\"type\": \"echo\"}\n".utf8), to: "\(command.test.path)/then.json")
+    let answer = try command.run(
+      "submit", "--bulk", "-", "--batch", "pages", "--then", "@then.json", "--json", input: "{\"type\":\"echo\"}\n")
+    #expect(answer.code == 0, "\(answer.err)")
+    let ids = try #require(answer.json?.array).compactMap { $0["id"]?.string }
+    #expect(try ids.count == 2 && command.test.job(ids[0], .new).batch == "pages")
+    #expect(try command.test.job(ids[1], .new).after == [.batch("pages")])
+  }
+
+  @Test("a line that is no job keeps the lines and what follows them out; an id that is taken keeps out what follows")
+  func thenRefused() throws {
+    let command = try Command()
+    try command.handler("echo")
+    let then = "{\"type\":\"echo\",\"id\":\"last\"}"
+    let bad = try command.run(
+      "submit", "--bulk", "-", "--then", then, input: "{\"type\":\"echo\",\"id\":\"a\"}\n{\"typ\":1}\n")
+    #expect(bad.code == 65 && bad.out.isEmpty && bad.err.holds("line 2") && bad.err.holds("nothing was submitted"))
+    #expect(command.test.names(in: .new).isEmpty)
+    #expect(try command.run("submit", "echo", "--id", "a").code == 0)
+    let taken = try command.run(
+      "submit", "--bulk", "-", "--batch", "b", "--then", then,
+      input: "{\"type\":\"echo\",\"id\":\"a\"}\n{\"type\":\"echo\",\"id\":\"c\"}\n")
+    #expect(taken.code == 73 && taken.out == "c\n" && taken.err.holds("--after batch:b"), "\(taken.err)")
+    #expect(command.test.names(in: .new).sorted() == ["a.json", "c.json"])
+    #expect(try command.run("submit", "--bulk", "-", "--then", then, input: "\n").code == 65)
+    #expect(try command.run("submit", "echo", "--then", then).code == 64)
+    #expect(try command.run("submit", "--bulk", "-", "--then", "x", input: "").err.holds("--then: "))
+  }
 }

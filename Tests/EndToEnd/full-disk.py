@@ -130,10 +130,12 @@ head -c 1500 /dev/zero | tr '\\0' r''' % scratch(), "concurrency = 4\nmax_attemp
         time.sleep(0.1)
         spool.process.kill()
         spool.process.wait()
+        mark = len(spool.said())
         spool.start(ready=False)
-        until(lambda: b"waits for room" in spool.said() or spool.process.poll() is not None, "the start waits for room")
+        until(lambda: b"waits for room" in spool.said(mark) or spool.process.poll() is not None, "the start waits for room")
         same(spool.process.poll(), None, "exit of a start on the full disk")
         os.unlink(filler)
+        until(lambda: b"runs on" in spool.said(mark), "it starts when there is room")
         until(lambda: spool.count("done") == len(accepted), lambda: f"all of {len(accepted)} done, of which "
               f"{spool.count('new')} in new, {spool.count('cur')} in cur, {spool.count('dead')} dead")
         same(spool.stop(), 0, "exit")

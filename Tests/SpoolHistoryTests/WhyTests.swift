@@ -10,10 +10,10 @@ import Testing
   /// A daemon's view; `more` goes before the end.
   private func status(
     _ types: String = "", running: String = "", state: String = "running", paused: Bool = false, maxJobs: Int = 4,
-    count: Int = 0
+    count: Int = 0, alerts: String = ""
   ) -> String {
     "{\"version\":\"1\",\"pid\":1,\"node\":\"n\",\"state\":\"\(state)\",\"paused\":\(paused),\"max_jobs\":\(maxJobs),"
-      + "\"running_count\":\(count),\"types\":{\(types)},\"running\":[\(running)]}"
+      + "\"running_count\":\(count),\"types\":{\(types)},\"running\":[\(running)],\"alerts\":[\(alerts)]}"
   }
 
   private func waiting(_ json: String = "{\"type\":\"echo\"}") throws -> Scene {
@@ -116,6 +116,7 @@ import Testing
       (status(free, state: "low_disk"), .lowDisk, "min_free"), (status(free, paused: true), .paused, "paused"),
       (status("\"echo\":{\"broken\":\"no program\"}"), .handlerBroken, "no program"),
       (status("\"echo\":{\"paused\":true}"), .typePaused, "echo is paused"),
+      (status(free, alerts: "{\"code\":\"circuit:echo\",\"message\":\"it failed 20 times\"}"), .resting, "20 times"),
       (status(echo.replacing("%", "1"), running: busy, count: 1), .typeLimit, "1 of 1 running, r"),
       (status(free, running: "{\"id\":\"s\",\"type\":\"x\"}", maxJobs: 1, count: 1), .maxJobs, "1 of 1 running, s"),
       (status(free), .next, "about to start"),

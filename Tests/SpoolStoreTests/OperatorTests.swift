@@ -66,6 +66,18 @@ struct OperatorTests {
     }
   }
 
+  @Test("cancelling a job does not vouch for a record that nobody here wrote", arguments: [JobState.new, .hold])
+  func forged(_ state: JobState) throws {
+    var record = JobFactory.record("a", .new, nil)
+    record.submittedBy = JobRecord.Submitter(uid: 0, user: "root")
+    let job = try JobScanner.scan(Array(JobFactory.json().utf8))
+    try test.drop("a", String(decoding: job.completed(with: record), as: UTF8.self), into: state)
+    _ = try perform(.cancel)
+    let kept = try #require(try test.job("a", .dead).record)
+    #expect(kept.outcome == .cancelled && kept.submittedBy?.user != "root")
+    #expect(TestSpool.contents("\(test.path)/dead/a.bad") != nil, "what was dropped lies beside it")
+  }
+
   @Test("a cancelled job says by whom")
   func cancelled() throws {
     try place(.new)

@@ -123,6 +123,19 @@ struct ClaimTests {
     #expect(code(claim) == .specialFile)
   }
 
+  @Test(
+    "puts a job back when it cannot be adopted, for nobody would look for it in cur",
+    arguments: ["create tmp/.adopt.a", "write tmp/.adopt.a", "sync tmp/.adopt.a"])
+  func adoptionFails(_ call: String) throws {
+    try test.drop("a", JobFactory.json())
+    try test.linkOutside("a")
+    let transitions = try test.transitions(
+      InterruptedSyscalls(failure: { _, made in made == call ? Errno(ENOSPC) : nil }))
+    let error = #expect(throws: SpoolError.self) { _ = try transitions.claim("a", limit: 1 << 20) }
+    #expect(error?.code == .noSpace)
+    #expect(test.states(of: "a") == [.new])
+  }
+
   @Test("puts a directory back and leaves it alone")
   func directory() throws {
     mkdir(test.file("a", .new), 0o755)

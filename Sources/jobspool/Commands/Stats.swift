@@ -6,7 +6,7 @@ internal import SpoolStore
 
 struct Stats: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Count jobs; success, run and wait times by type.",
+    abstract: "Count jobs; success, run and wait times by type; what needs attention.",
     discussion: """
       Totals come from the folders, the rest from the audit log and, for what retention has removed, its rollups.
 
@@ -42,6 +42,10 @@ struct Stats: ParsableCommand {
       let started = status.startedAt.map { ", up \($0.age(reader.now))" } ?? ""
       let paused = status.paused ? ", paused" : ""
       Console.line("jobspoold \(status.version), pid \(status.pid)\(started), \(status.mode.rawValue)\(paused)")
+      for alert in status.alerts {
+        let since = alert.at.map { " (since \($0.rfc3339))" } ?? ""
+        Console.line("\(Console.paint("alert", .red))  \(Console.plain(alert.message))\(since)")
+      }
     } else {
       Console.line(Console.paint(reader.hasDaemon ? "jobspoold runs" : "no daemon runs", .yellow))
     }
@@ -100,6 +104,21 @@ struct Stats: ParsableCommand {
       writer.bool(reader.hasDaemon)
       writer.key("paused")
       writer.bool(reader.status?.paused ?? reader.spool.hasRoot("ctl/pause"))
+      writer.key("alerts")
+      writer.beginArray()
+      for alert in reader.status?.alerts ?? [] {
+        writer.beginObject()
+        if let at = alert.at {
+          writer.key("at")
+          writer.time(at)
+        }
+        writer.key("code")
+        writer.string(alert.code)
+        writer.key("message")
+        writer.string(alert.message)
+        writer.endObject()
+      }
+      writer.endArray()
       writer.key("jobs")
       writer.beginObject()
       for state in JobState.allCases {

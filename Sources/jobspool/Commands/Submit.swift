@@ -18,6 +18,7 @@ struct Submit: ParsableCommand {
         jobspool submit echo --payload '{"n":1}' --tag nightly
         jobspool submit resize --payload @job.json --delay 5m --after 0190f3b2
         seq 3 | jq -c '{type:"echo",payload:.}' | jobspool submit --bulk -
+        jobspool submit --bulk pages.jsonl --then '{"type":"bind"}'
 
       --unique KEY makes the id TYPE- and the first 32 digits of SHA-256 over type, a zero byte and KEY.
       """)
@@ -52,7 +53,7 @@ struct Submit: ParsableCommand {
   @Option(name: .customLong("on-parent-dead"), help: "What when one of those dies: bury (default) or run.")
   var onParentDead: String?
 
-  @Option(help: "A name shared by jobs that belong together.")
+  @Option(help: "A name shared by jobs that belong together; with --bulk for lines without one.")
   var batch: String?
 
   @Option(help: "The job that submits it; inside a handler that is known.")
@@ -78,6 +79,12 @@ struct Submit: ParsableCommand {
   )
   var bulk: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "With --bulk: this job too, when all of them are done. They get a batch name, unless they have one.",
+      valueName: "json|@file"))
+  var then: String?
+
   @Flag(help: "Wait for the end and print the result; 0 done, 1 dead.")
   var wait = false
 
@@ -85,11 +92,20 @@ struct Submit: ParsableCommand {
 
   func validate() throws {
     if bulk != nil {
-      let others: [Any?] = [type, payload, id, unique, priority, delay, at, expiresAt, batch, maxAttempts, timeout]
-      guard others.allSatisfy({ $0 == nil }), after.isEmpty, tag.isEmpty, meta.isEmpty else {
-        throw ValidationError("--bulk takes everything from its lines; leave out the type and the other options")
+      let others: [Any?] = [
+        type, payload, id, unique, priority, delay, at, expiresAt, maxAttempts, timeout, onParentDead,
+      ]
+      guard others.allSatisfy({ $0 == nil }), [after, tag, meta, notify].allSatisfy(\.isEmpty), parent == nil else {
+        throw ValidationError(
+          "--bulk takes everything from its lines; leave out the type and the other options but --batch and --then")
+      }
+      if let batch, !JobID.isValid(batch) {
+        throw ValidationError("--batch \(Console.plain(batch)): expected \(JobID.expected)")
       }
       return
+    }
+    if then != nil {
+      throw ValidationError("--then goes with --bulk; for a single job submit the next with --after ID")
     }
     guard type != nil else { throw ValidationError("say which type: jobspool submit TYPE, or --bulk FILE") }
     if id != nil, unique != nil { throw ValidationError("give --id or --unique, not both") }
@@ -104,9 +120,15 @@ struct Submit: ParsableCommand {
     let ids: [String]
     var status: Int32 = 0
     if let bulk {
-      (ids, status) = try submitLines(bulk, intake, configuration)
+      let follower = try follower(configuration, spool)
+      (ids, status) = try submitLines(bulk, then: follower, intake, configuration)
     } else {
-      var job = try checked(try document(), configuration)
+      let bytes = try document()
+      var job: Job
+      do throws(JobProblem) { job = try checked(bytes, configuration) } catch {
+        // Line and column would be those of a text the user never saw.
+        throw Failure(error.message, exit: 65)
+      }
       if let problem = refusal(of: job.type, configuration, spool) { throw Failure(problem.message, exit: 77) }
       job = try sealed(job, Sealer(configuration), configuration)
       warnUnknown([job.type], configuration)
@@ -138,7 +160,7 @@ struct Submit: ParsableCommand {
     }
   }
 
-  private func newID() -> String { JobID.make(at: .current, random: (spool_random(), spool_random())) }
+  func newID() -> String { JobID.make(at: .current, random: (spool_random(), spool_random())) }
 
   // MARK: One job
 
@@ -248,7 +270,7 @@ struct Submit: ParsableCommand {
   }
 
   /// The job as the daemon will read it, or why it will not.
-  private func checked(_ bytes: [UInt8], _ configuration: Configuration) throws(JobProblem) -> Job {
+  func checked(_ bytes: [UInt8], _ configuration: Configuration) throws(JobProblem) -> Job {
     guard bytes.count <= configuration.settings.maxJobBytes else {
       throw JobProblem(
         .tooLarge,
@@ -267,7 +289,7 @@ struct Submit: ParsableCommand {
   }
 
   /// What is written of it: with its secrets sealed, which makes it longer.
-  private func sealed(_ job: Job, _ sealer: Sealer, _ configuration: Configuration) throws(Failure) -> Job {
+  func sealed(_ job: Job, _ sealer: Sealer, _ configuration: Configuration) throws(Failure) -> Job {
     let sealed = try sealer.sealed(job)
     let limit = configuration.settings.maxJobBytes
     guard sealed.bytes.count <= limit else {
@@ -277,7 +299,7 @@ struct Submit: ParsableCommand {
   }
 
   /// What the daemon will say of this user, as far as it can be told here; it decides by the owner of the file.
-  private func refusal(of type: String, _ configuration: Configuration, _ spool: Spool) -> JobProblem? {
+  func refusal(of type: String, _ configuration: Configuration, _ spool: Spool) -> JobProblem? {
     guard let allow = configuration.handlers[type]?.allow, !allow.isEmpty,
       let owner = try? spool.syscalls.status(spool.descriptor(JobState.cur)).uid
     else { return nil }
@@ -299,7 +321,7 @@ struct Submit: ParsableCommand {
 
   /// The ids that were accepted, and the exit code for the others.
   private func submitLines(
-    _ source: String, _ intake: Intake, _ configuration: Configuration
+    _ source: String, then follower: Follower?, _ intake: Intake, _ configuration: Configuration
   ) throws -> ([String], Int32) {
     let bytes = try Input.read(source == "-" ? nil : source)
     var submissions: [Intake.Submission] = []
@@ -307,11 +329,19 @@ struct Submit: ParsableCommand {
     var places: [Int] = []
     var types = Set<String>()
     let sealer = Sealer(configuration)
+    var follower = follower
+    if let follower { types.insert(follower.job.type) }
+    let shared = batch ?? (follower == nil ? nil : newID())
     for (index, line) in bytes.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated() {
-      let text = Array(line).trimmed
+      var text = Array(line).trimmed
       guard !text.isEmpty else { continue }
       do throws(JobProblem) {
         var job = try checked(text, configuration)
+        if let shared, job.batch == nil {
+          text = text.replacingMember("batch", with: Array("\"\(shared)\"".utf8))
+          job = try checked(text, configuration)
+        }
+        if let name = job.batch { follower?.wait(for: name) }
         types.insert(job.type)
         if let problem = refusal(of: job.type, configuration, intake.spool) {
           lines.append((index + 1, (problem.message, 77, problem.code.rawValue)))
@@ -329,6 +359,14 @@ struct Submit: ParsableCommand {
       }
     }
     warnUnknown(types, configuration)
+    if follower != nil, submissions.count < lines.count || lines.isEmpty {
+      report(lines, [:])
+      throw Failure(
+        lines.isEmpty
+          ? "\(source): no jobs in it, so --then has nothing to follow; nothing was submitted"
+          : "nothing was submitted, because --then follows all lines; mend those above",
+        exit: lines.compactMap { $0.problem?.exit }.max() ?? 65)
+    }
     let results = submissions.isEmpty ? [] : try intake.submit(bulk: submissions)
     var ids: [Int: String] = [:]
     for (index, result) in results.enumerated() {
@@ -337,8 +375,28 @@ struct Submit: ParsableCommand {
       case .failure(let error): lines[places[index]].problem = (error.description, error.code.exit, error.code.name)
       }
     }
-    report(lines, ids)
     let exit = lines.compactMap { $0.problem?.exit }.max() ?? 0
+    guard let follower else {
+      report(lines, ids)
+      return (ids.sorted { $0.key < $1.key }.map(\.value), exit)
+    }
+    guard exit == 0 else {
+      report(lines, ids)
+      throw Failure(
+        "the job of --then was not submitted, because not all lines were; it may follow them later: "
+          + follower.batches.map { "--after batch:\($0)" }.joined(separator: " "), exit: exit)
+    }
+    do {
+      ids[lines.count] = try submit(follower, intake, configuration)
+      lines.append((0, nil))
+    } catch {
+      report(lines, ids)
+      Console.complain(
+        "the lines were submitted, the job of --then was not; it may follow them with "
+          + follower.batches.map { "--after batch:\($0)" }.joined(separator: " "))
+      throw error
+    }
+    report(lines, ids)
     return (ids.sorted { $0.key < $1.key }.map(\.value), exit)
   }
 
