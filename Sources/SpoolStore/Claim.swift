@@ -18,11 +18,13 @@ package struct Claim: ~Copyable {
   package let size: Int
   /// SHA-256 of what was dropped.
   package let sha256: String
+  /// Secrets in it lay in clear, and the file was replaced by a sealed copy.
+  let isSealed: Bool
   private let syscalls: any SpoolSyscalls
 
   init(
     id: String, twinOf: String?, fd: Int32, content: Result<Job, JobProblem>, uid: UInt32, firstSeen: WallTime,
-    size: Int, sha256: String, syscalls: any SpoolSyscalls
+    size: Int, sha256: String, isSealed: Bool = false, syscalls: any SpoolSyscalls
   ) {
     self.id = id
     self.twinOf = twinOf
@@ -32,6 +34,7 @@ package struct Claim: ~Copyable {
     self.firstSeen = firstSeen
     self.size = size
     self.sha256 = sha256
+    self.isSealed = isSealed
     self.syscalls = syscalls
   }
 

@@ -293,7 +293,9 @@ package struct Fsck {
     try Scan.names(of: "jobs", under: spool.descriptor(Spool.Folder.log), shown: "\(spool.path)/log/jobs", spool: spool)
     {
       name in
-      if !name.hasPrefix("."), !name.hasSuffix(".log") || !JobID.isValid(name.dropLast(4)) { odd.append("log/jobs/\(name)") }
+      if !name.hasPrefix("."), !name.hasSuffix(".log") || !JobID.isValid(name.dropLast(4)) {
+        odd.append("log/jobs/\(name)")
+      }
     }
     for path in odd.sorted() { note(.oddName, path, "no log of jobspool's; it is left alone") }
   }

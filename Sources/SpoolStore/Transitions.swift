@@ -58,8 +58,12 @@ package final class Transitions {
       if error == .noEntry || error == .exists { return nil }
       throw SpoolError(doing: "claiming the job", path: spool.path(of: id, in: .new), error)
     }
+    let claim: Claim
     do throws(SpoolError) {
-      return try read(claimed, twinOf: fresh == nil ? nil : id, limit: limit, sealing: sealing)
+      guard let read = try read(claimed, twinOf: fresh == nil ? nil : id, limit: limit, sealing: sealing) else {
+        return nil
+      }
+      claim = read
     } catch {
       // A disk that is full, or no descriptors left. Nobody looks in cur/ before the next start, so it goes back to where
       // it is looked for; if not even that can be done, that start finds it.
@@ -67,6 +71,10 @@ package final class Transitions {
         cur, JobID.fileName(claimed), to: spool.descriptor(JobState.new), name, replacing: false)
       throw error
     }
+    // Before anything tells of the claim: a power cut must not bring back the text in clear under a line that has the
+    // lengths of the sealed one. Should it fail, the copy stays in cur/, because in new/ it would count as ours.
+    if claim.isSealed { try syncCur() }
+    return claim
   }
 
   /// Takes up a file that lies in `cur/` already: after `claim`'s rename, or found there by recovery.
@@ -135,8 +143,8 @@ package final class Transitions {
     do throws(JobProblem) { content = .success(try JobScanner.scan(bytes, id: twinOf ?? id)) } catch {
       content = .failure(error)
     }
+    var isSealed = false
     do throws(SpoolError) {
-      var isSealed = false
       if let sealing, case .success(let job) = content, let payload = try sealing(job) {
         let sealed = job.replacing(payload: payload)
         content = .success(sealed)
@@ -148,9 +156,6 @@ package final class Transitions {
         syscalls.close(fd)
         fd = copy
       }
-      // Before anything tells of the claim: a power cut must not bring back the text in clear under a line that has the
-      // lengths of the sealed one.
-      if isSealed { try syncCur() }
     } catch {
       syscalls.close(fd)
       throw error
@@ -162,7 +167,8 @@ package final class Transitions {
     }
     return Claim(
       id: id, twinOf: twinOf, fd: fd, content: content, uid: status.uid,
-      firstSeen: WallTime(microseconds: status.changed), size: bytes.count, sha256: sha256, syscalls: syscalls)
+      firstSeen: WallTime(microseconds: status.changed), size: bytes.count, sha256: sha256, isSealed: isSealed,
+      syscalls: syscalls)
   }
 
   private func syncCur() throws(SpoolError) {

@@ -112,8 +112,9 @@ with spool:
     bulk = "".join(
         json.dumps({"type": "login", "payload": {"password": SECRET, "fail": 2 * (n % 2)}}) + "\n" for n in range(10)
     )
-    ids += cli(spool, "submit", "--bulk", "-", input_=bulk, user=user).stdout.split()
-    same(len(ids), 13, "ids of what was submitted")
+    then = json.dumps({"type": "login", "payload": {"password": SECRET}})
+    ids += cli(spool, "submit", "--bulk", "-", "--then", then, input_=bulk, user=user).stdout.split()
+    same(len(ids), 14, "ids of what was submitted")
     for id_ in ids:
         record = spool.wait(id_)
         same(record.get("result"), {"saw": HASH, "sealed": False}, "what the handler saw")

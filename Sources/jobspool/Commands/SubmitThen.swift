@@ -49,12 +49,18 @@ extension Submit {
     if let problem = refusal(of: job.type, configuration, spool) {
       throw Failure("--then: \(problem.message)", exit: 77)
     }
+    // Nothing of the bulk is to be written when this cannot be sealed in the end.
+    _ = try sealed(job, Sealer(configuration), configuration)
     return Follower(text: text, job: job)
   }
 
   /// Submits the follower, which must come after all members of its batches; returns its id.
   func submit(_ follower: Follower, _ intake: Intake, _ configuration: Configuration) throws -> String {
+<<<<<<< HEAD
     let job = try sealed(checked(follower.document(), configuration), Sealer(configuration), configuration)
+=======
+    let job = try sealed(try checked(follower.document(), configuration), Sealer(configuration), configuration)
+>>>>>>> encrypt
     let id = job.id ?? newID()
     try intake.submit(Intake.Submission(id: id, bytes: job.bytes))
     return id
