@@ -328,17 +328,10 @@ struct Submit: ParsableCommand {
     var lines: [(number: Int, problem: (message: String, exit: Int32, code: String)?)] = []
     var places: [Int] = []
     var types = Set<String>()
-<<<<<<< HEAD
-    var follower = follower
-    if let follower { types.insert(follower.job.type) }
-    let shared = batch ?? (follower == nil ? nil : newID())
-    let sealer = Sealer(configuration)
-=======
     let sealer = Sealer(configuration)
     var follower = follower
     if let follower { types.insert(follower.job.type) }
     let shared = batch ?? (follower == nil ? nil : newID())
->>>>>>> encrypt
     for (index, line) in bytes.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated() {
       var text = Array(line).trimmed
       guard !text.isEmpty else { continue }

@@ -56,11 +56,7 @@ extension Submit {
 
   /// Submits the follower, which must come after all members of its batches; returns its id.
   func submit(_ follower: Follower, _ intake: Intake, _ configuration: Configuration) throws -> String {
-<<<<<<< HEAD
     let job = try sealed(checked(follower.document(), configuration), Sealer(configuration), configuration)
-=======
-    let job = try sealed(try checked(follower.document(), configuration), Sealer(configuration), configuration)
->>>>>>> encrypt
     let id = job.id ?? newID()
     try intake.submit(Intake.Submission(id: id, bytes: job.bytes))
     return id
