@@ -161,6 +161,11 @@ private struct EnvelopeScan {
       guard let parents else {
         throw field(key, "expected a list of job ids or \"batch:NAME\"", at: place)
       }
+      guard parents.count <= Limits.parents else {
+        throw field(
+          key, "names \(parents.count) jobs; \(Limits.parents) are the most: give them a \"batch\" and wait for that",
+          at: place)
+      }
       job.after = parents
     case "on_parent_dead":
       guard let choice = Job.OnParentDead(rawValue: try string(key)) else {

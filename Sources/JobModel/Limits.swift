@@ -17,6 +17,8 @@ package enum Limits {
   package static let sweepStagingSeconds = 36 * 3600
   /// A file that does not parse is read once more when it is younger than this: someone may be copying into `new/`.
   package static let youngFileMilliseconds = 1000
+  /// Jobs one job may wait for by name; each is looked up. A batch has no such bound.
+  package static let parents = 1000
   /// An `after` id nobody has submitted is waited for this long.
   package static let unknownParentSeconds = 7 * 86_400
   /// Missed firings that `catch_up = "all"` makes up for; of more, the newest.

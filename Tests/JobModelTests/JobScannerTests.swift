@@ -238,4 +238,14 @@ struct JobScannerTests {
     job.record = record
     #expect(job.due(firstSeen: seen) == seen && job.expiry == nil)
   }
+
+  @Test("names at most so many parents as can be looked up at once; a batch has no bound")
+  func parents() throws {
+    let many = (0...Limits.parents).map { "\"p\($0)\"" }
+    func file(_ parents: some Sequence<String>) -> [UInt8] {
+      Array("{\"type\":\"demo\",\"after\":[\(parents.joined(separator: ","))]}".utf8)
+    }
+    #expect(try JobScanner.scan(file(many.dropLast())).after.count == Limits.parents)
+    #expect(throws: JobProblem.self) { try JobScanner.scan(file(many)) }
+  }
 }
