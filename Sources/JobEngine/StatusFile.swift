@@ -76,6 +76,45 @@ extension Engine {
     status.failure = nil
   }
 
+  private func writeCircuit(_ failures: Int, _ until: WallTime?, to writer: inout JSONWriter) {
+    writer.key("circuit")
+    writer.beginObject()
+    writer.key("failures")
+    writer.int(failures)
+    if let until {
+      writer.key("until")
+      writer.time(until)
+    }
+    writer.endObject()
+  }
+
+  /// A type's rate, and some of the values it has no room for now.
+  private func writeRate(of type: String, to writer: inout JSONWriter) {
+    guard let limit = settings.handlers[type]?.rate else { return }
+    let now = effects.now()
+    let full =
+      switch limit.over {
+      case .wait: agenda.refusedValues(agenda.number(of: type), Limits.rateValuesPublished, now: now)
+      case .reject: submissions[type]?.refusing(Limits.rateValuesPublished, now: now) ?? []
+      }
+    writer.key("rate")
+    writer.beginObject()
+    writer.key("limit")
+    writer.int(limit.rate.limit)
+    writer.key("per")
+    writer.string(DurationText.format(limit.rate.per))
+    writer.key("over")
+    writer.string(limit.over.rawValue)
+    writer.key("full")
+    writer.beginObject()
+    for value in full {
+      writer.key(escaping: String(value.key, radix: 16))
+      writer.time(value.until)
+    }
+    writer.endObject()
+    writer.endObject()
+  }
+
   private func statusJSON() -> [UInt8] {
     var writer = JSONWriter(reserving: 2048)
     writer.beginObject()
@@ -114,6 +153,9 @@ extension Engine {
       writer.int(type.scheduled)
       writer.key("paused")
       writer.bool(type.isPaused)
+      if case .open(let until) = type.circuit.phase { writeCircuit(type.circuit.failures, until, to: &writer) }
+      if type.circuit.phase == .halfOpen { writeCircuit(type.circuit.failures, nil, to: &writer) }
+      writeRate(of: type.name, to: &writer)
       if let broken = type.broken {
         writer.key("broken")
         writer.string(broken)
