@@ -151,7 +151,7 @@ extension Engine {
       id: attempt.id, attempt: attempt.number, maxAttempts: policy.maxAttempts, handler: attempt.handler,
       input: attempt.inputLine(clear), jobPath: spool.path(of: attempt.id, in: .cur), spoolPath: spool.path, node: node,
       logPath: spool.logPath(of: attempt.id), timeout: attempt.job.timeout ?? attempt.handler.timeout,
-      stalledAfter: attempt.handler.stalledAfter, token: token)
+      stalledAfter: attempt.handler.stalledAfter, token: token, reader: attempt.record.submittedBy?.uid)
     do throws(StartProblem) {
       running[attempt.id] = attempt
       try runner.start(request) { [unowned self] event in attemptReported(attempt, event) }

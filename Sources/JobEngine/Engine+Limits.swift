@@ -66,4 +66,45 @@ extension Engine {
       if isOver { break }
     }
   }
+
+  // MARK: For status.json
+
+  func writeCircuit(_ failures: Int, _ until: WallTime?, to writer: inout JSONWriter) {
+    writer.key("circuit")
+    writer.beginObject()
+    writer.key("failures")
+    writer.int(failures)
+    if let until {
+      writer.key("until")
+      writer.time(until)
+    }
+    writer.endObject()
+  }
+
+  /// A type's rate, and some of the values it has no room for now.
+  func writeRate(of type: String, to writer: inout JSONWriter) {
+    guard let limit = settings.handlers[type]?.rate else { return }
+    let now = effects.now()
+    let full =
+      switch limit.over {
+      case .wait: agenda.refusedValues(agenda.number(of: type), Limits.rateValuesPublished, now: now)
+      case .reject: submissions[type]?.refusing(Limits.rateValuesPublished, now: now) ?? []
+      }
+    writer.key("rate")
+    writer.beginObject()
+    writer.key("limit")
+    writer.int(limit.rate.limit)
+    writer.key("per")
+    writer.string(DurationText.format(limit.rate.per))
+    writer.key("over")
+    writer.string(limit.over.rawValue)
+    writer.key("full")
+    writer.beginObject()
+    for value in full {
+      writer.key(escaping: String(value.key, radix: 16))
+      writer.time(value.until)
+    }
+    writer.endObject()
+    writer.endObject()
+  }
 }

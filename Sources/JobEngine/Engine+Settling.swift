@@ -9,7 +9,10 @@ extension Engine {
   func attemptReported(_ attempt: Attempt, _ event: AttemptEvent) {
     switch event {
     case .progress(let update): progressed(attempt, update)
-    case .log(let line): logger.info("\(attempt.id): \(line.level) \(line.category) \(line.code) \(line.message)")
+    case .log(let line):
+      logger.log(
+        level: line.loggerLevel, "\(attempt.id): \(line.level) \(line.category) \(line.code) \(line.message)",
+        metadata: ["job": "\(attempt.id)", "type": "\(attempt.job.type)"])
     case .ended(let end): ended(attempt, end)
     }
   }
@@ -203,6 +206,7 @@ extension Engine {
     case .discardTwin, .refuseTwin:
       break
     default:
+      tell(settlement)
       notices.deadlines.remove(id)
       // It may have come to rest while it waited for others.
       flows.unblock(id)
@@ -213,6 +217,24 @@ extension Engine {
       turnSoon()
     }
     answerCancelled(id)
+  }
+
+  /// A job that died is a line in the system's log, by which its other lines there are found.
+  private func tell(_ settlement: Settlement) {
+    guard settlement.record.state == .dead else { return }
+    let type = settlement.job?.type ?? ""
+    let outcome = settlement.record.outcome?.rawValue ?? "dead"
+    let reason = settlement.record.error.map { ": \($0.message)" } ?? ""
+    logger.notice(
+      "\(settlement.id)\(type.isEmpty ? "" : " (\(type))") is dead, \(outcome)\(reason)",
+      metadata: ["job": "\(settlement.id)", "type": "\(type)"])
+  }
+}
+
+extension LogLine {
+  /// Its level where it is one of ours; an unknown word is only information.
+  fileprivate var loggerLevel: Logger.Level {
+    level == "warn" ? .warning : Logger.Level(rawValue: level.lowercased()) ?? .info
   }
 }
 

@@ -32,6 +32,8 @@ package final class Engine {
   var settings: EngineSettings
   /// Reads the configuration anew; throws what to say when it does not load.
   var reload: (() throws -> EngineSettings)?
+  /// Told how the daemon as a whole is.
+  package var news: ((DaemonNews) -> Void)?
   /// Called when the engine has stopped.
   var stopped: (() -> Void)?
 
@@ -337,7 +339,7 @@ package final class Engine {
   /// until it changes.
   func raise(_ code: String, _ message: String) {
     guard status.alert(code, message, at: effects.now()) else { return }
-    logger.warning("\(message)")
+    logger.warning("\(message)", metadata: ["alert": "\(code)"])
     do throws(SpoolError) {
       try transitions.audit.append(.alert, at: effects.now()) { writer in
         writer.key("code")
@@ -433,6 +435,8 @@ package final class Engine {
 
   package func reloadConfiguration(by who: String) {
     guard let reload else { return }
+    news?(.reloading)
+    defer { news?(.reloaded) }
     do {
       let new = try reload()
       calm("config")

@@ -58,6 +58,8 @@ extension Engine {
       loop.after(wait) { [unowned self] in statusIsScheduled = false }
     }
     guard write else { return }
+    news?(
+      .counts(running: running.count, waiting: agenda.count, state: statusWord, alerts: status.alerts.count))
     let bytes = statusJSON()
     do throws(Errno) {
       let fd = try spool.syscalls.open(
@@ -76,44 +78,7 @@ extension Engine {
     status.failure = nil
   }
 
-  private func writeCircuit(_ failures: Int, _ until: WallTime?, to writer: inout JSONWriter) {
-    writer.key("circuit")
-    writer.beginObject()
-    writer.key("failures")
-    writer.int(failures)
-    if let until {
-      writer.key("until")
-      writer.time(until)
-    }
-    writer.endObject()
-  }
-
-  /// A type's rate, and some of the values it has no room for now.
-  private func writeRate(of type: String, to writer: inout JSONWriter) {
-    guard let limit = settings.handlers[type]?.rate else { return }
-    let now = effects.now()
-    let full =
-      switch limit.over {
-      case .wait: agenda.refusedValues(agenda.number(of: type), Limits.rateValuesPublished, now: now)
-      case .reject: submissions[type]?.refusing(Limits.rateValuesPublished, now: now) ?? []
-      }
-    writer.key("rate")
-    writer.beginObject()
-    writer.key("limit")
-    writer.int(limit.rate.limit)
-    writer.key("per")
-    writer.string(DurationText.format(limit.rate.per))
-    writer.key("over")
-    writer.string(limit.over.rawValue)
-    writer.key("full")
-    writer.beginObject()
-    for value in full {
-      writer.key(escaping: String(value.key, radix: 16))
-      writer.time(value.until)
-    }
-    writer.endObject()
-    writer.endObject()
-  }
+  private var statusWord: String { drain != .no ? "draining" : isLowOnDisk ? "low_disk" : "running" }
 
   private func statusJSON() -> [UInt8] {
     var writer = JSONWriter(reserving: 2048)
@@ -129,7 +94,7 @@ extension Engine {
     writer.key("updated_at")
     writer.time(effects.now())
     writer.key("state")
-    writer.string(drain != .no ? "draining" : isLowOnDisk ? "low_disk" : "running")
+    writer.string(statusWord)
     writer.key("paused")
     writer.bool(isPaused)
     writer.key("max_jobs")
