@@ -162,11 +162,13 @@ extension Engine {
       return agenda.insertForJudgement(id)
     }
     let key = isNews ? submissionKey(of: job) : nil
-    if let key, !admits(job.type, key: key, at: now) {
-      let rate = settings.handlers[job.type]?.rate?.rate.text ?? ""
+    if let key, let until = refusal(job.type, key: key, at: now) {
+      let rate = settings.handlers[job.type]?.rate?.rate.words ?? ""
       condemned[id] = (
         .rateLimited, .reject,
-        JobError(code: "rate_limited", message: "more than \(rate) were submitted; drop it again later")
+        JobError(
+          code: "rate_limited",
+          message: "\(job.type) takes \(rate), and that many were submitted; it takes another at \(until.rfc3339)")
       )
       announce(id, job, firstSeen: firstSeen, uid: uid, key: nil, now: now)
       return agenda.insertForJudgement(id)
