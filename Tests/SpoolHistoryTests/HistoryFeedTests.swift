@@ -15,7 +15,7 @@ import Testing
     let feed = HistoryFeed(scene.spool, configuration: nil) { Scene.now }
     try feed.load()
     let heard = Heard()
-    feed.listen { heard.events += $0 }
+    feed.listen { heard.events += $0.events }
     return (feed, heard)
   }
 

@@ -52,24 +52,21 @@ export function stacked({ points, width, height = 168, title, unit }) {
     table(title, ["Time", "Done", "Failed"], points.map((point) => [point.label, point.done, point.dead])));
 }
 
-/** A line of up to 24 values; a hole where there is none. */
-export function spark(values, { label, format, width = 96, height = 22 }) {
+/** Up to 24 small bars; nothing where there is no value. */
+export function spark(values, { label, format, height = 22 }) {
   const known = values.filter((value) => value !== null && value !== undefined);
   if (!known.length) return h("span", { class: "dim" }, "–");
   const max = Math.max(...known) || 1;
-  const x = (index) => 2 + (index * (width - 4)) / Math.max(1, values.length - 1);
-  const y = (value) => height - 3 - ((height - 6) * value) / max;
-  let path = "", pen = false;
-  values.forEach((value, index) => {
-    if (value === null || value === undefined) return (pen = false);
-    path += `${pen ? "L" : "M"}${x(index).toFixed(1)} ${y(value).toFixed(1)}`;
-    // A lone value between holes would be a line without length.
-    if (!pen && (values[index + 1] ?? null) === null) path += "h.01";
-    pen = true;
-  });
+  const width = values.length * 4;
   const text = `${label}: ${known.length} values, least ${format(Math.min(...known))}, most ${format(max)}`;
   return s("svg", { class: "spark", width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": text },
-    s("title", null, text), s("path", { d: path, fill: "none" }));
+    s("title", null, text),
+    s("line", { x1: 0, x2: width, y1: height - 0.5, y2: height - 0.5 }),
+    values.map((value, index) => {
+      if (value === null || value === undefined) return null;
+      const tall = Math.max(1.5, ((height - 2) * value) / max);
+      return s("rect", { x: index * 4, y: height - tall, width: 3, height: tall });
+    }));
 }
 
 /** How many jobs of each type have waited how long: the darker, the more. */

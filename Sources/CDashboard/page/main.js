@@ -93,6 +93,7 @@ async function show() {
   const view = VIEWS[name] ?? VIEWS[""];
   const same = page && page.view === view && page.route.path.join("/") === route.path.join("/");
   drawTop();
+  top.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   if (same && page.moved) {
     page.route = route;
     return page.moved();

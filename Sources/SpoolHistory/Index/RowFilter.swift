@@ -166,9 +166,6 @@ struct RowFilter {
     guard row.metaLength > 0,
       let object = try? JSONReader.parse(Array(index.rows.arena.bytes(row.meta, Int(row.metaLength))), slack: 8)
     else { return false }
-    return meta.allSatisfy { wanted in
-      guard let value = object[wanted.key] else { return false }
-      return value.string.map { $0 == wanted.value } ?? (value.bytes == Array(wanted.value.utf8))
-    }
+    return meta.allSatisfy { $0.isIn(object) }
   }
 }
