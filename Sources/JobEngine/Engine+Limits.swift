@@ -22,11 +22,10 @@ extension Engine {
   /// Counts a submission; when it is one too many, says when another would be taken.
   func refusal(_ type: String, key: UInt64, at now: WallTime) -> WallTime? {
     guard let rate = settings.handlers[type]?.rate?.rate else { return nil }
-    var window = submissions[type] ?? RateWindow(rate)
-    if window.rate != rate { window = RateWindow(rate) }
-    defer { submissions[type] = window }
-    if let until = window.next(key, now: now) { return until }
-    window.count(key, at: now)
+    if submissions[type]?.rate != rate { submissions[type] = RateWindow(rate) }
+    if let until = submissions[type]?.next(key, now: now) { return until }
+    // In place: a copy of a window of many values for each submission would cost more than all else.
+    submissions[type]?.count(key, at: now)
     return nil
   }
 
