@@ -14,6 +14,7 @@ const SPANS = { "15m": ["15 minutes", 900], "1h": ["hour", 3600], "24h": ["24 ho
 const RAIL = [["new", "ready", "scheduled", "retry", "blocked"], ["cur"], ["done"], ["dead", "failed", "cancelled", "rejected", "expired"], ["hold"]];
 const WORDS = { ...STATES, failed: "Failed", cancelled: "Cancelled", rejected: "Rejected", expired: "Expired" };
 const PAGE = 50;
+const MOST_FRESH = 999;
 
 export default function jobs(page) {
   let rows = [], next, total, complete = true, problem, busy = true, loaded = false;
@@ -105,8 +106,8 @@ export default function jobs(page) {
       if (matches(job)) fresh.set(job.id, job);
       else fresh.delete(job.id);
     } else if (what !== "progress" && what !== "purged" && matches(job)) {
-      fresh.set(job.id, job);
-      if (atTop()) reveal();
+      // Somebody may read for hours while thousands arrive: beyond this only their number would matter, and it no longer does.
+      if (fresh.size < MOST_FRESH) fresh.set(job.id, job);
     }
     page.draw();
   });
@@ -119,7 +120,7 @@ export default function jobs(page) {
 
   const atTop = () => scrollY < 40 && !selected.size && cursor < 1;
   function reveal() {
-    if (!newestFirst()) return load({ quiet: true });
+    if (!newestFirst() || fresh.size >= MOST_FRESH) return load({ quiet: true });
     const added = [...fresh.values()].sort((a, b) => (a.submitted_at < b.submitted_at ? 1 : -1));
     total = (total ?? 0) + added.length;
     rows = [...added, ...rows].slice(0, Math.max(PAGE * 2, rows.length));
@@ -127,8 +128,7 @@ export default function jobs(page) {
     fresh.clear();
   }
   function showFresh() {
-    if (newestFirst()) reveal();
-    else load({ quiet: true });
+    reveal();
     scrollTo({ top: 0 });
     page.draw();
   }
@@ -187,6 +187,8 @@ export default function jobs(page) {
   loadRail();
 
   return () => {
+    // Once a drawing, not once an event.
+    if (fresh.size && fresh.size < MOST_FRESH && atTop() && newestFirst()) reveal();
     page.title([query().getAll("state").map((name) => WORDS[name] ?? name).join(", "), "Jobs"].filter(Boolean).join(" · "));
     return h("div", { class: "jobs-page" }, rail(), h("div", { class: "jobs" }, toolbar(), chips(), list()), actions());
   };
@@ -290,7 +292,7 @@ export default function jobs(page) {
     }
     return [
       problem && trouble(problem, () => load()),
-      fresh.size > 0 && h("button", { class: "pill", onclick: showFresh }, `${exactCount(fresh.size)} new`),
+      fresh.size > 0 && h("button", { class: "pill", onclick: showFresh }, `${exactCount(fresh.size)}${fresh.size < MOST_FRESH ? "" : "+"} new`),
       h("table", { class: "list" + (busy ? " busy" : ""), "aria-busy": String(busy) },
         h("thead", null, h("tr", null,
           may("operate") && h("th", { class: "check" }, h("input", { type: "checkbox", "aria-label": "Select all on this page", checked: selected.size > 0 && selected.size >= rows.length, onchange: ({ target }) => ((selected = new Set(target.checked ? rows.map((row) => row.id) : [])), (all = false), page.draw()) })),
