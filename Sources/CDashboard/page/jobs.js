@@ -36,7 +36,7 @@ export default function jobs(page) {
     busy = !quiet;
     if (busy) page.draw();
     try {
-      const answer = await get("jobs", asked({ sort: query().get("sort"), order: query().get("order"), limit: PAGE, cursor: more ? next : null }), page.signal);
+      const answer = await get("jobs", asked({ sort: query().get("sort") ?? "submitted", order: query().get("order"), limit: PAGE, cursor: more ? next : null }), page.signal);
       if (route !== page.route) return;
       const known = new Set(rows.map((row) => row.id));
       rows = more ? [...rows, ...answer.jobs.filter((row) => !known.has(row.id))] : answer.jobs;
@@ -91,7 +91,7 @@ export default function jobs(page) {
   function matches(job) {
     const text = () => [job.id, job.type, ...(job.tags ?? []), JSON.stringify(job.meta ?? {}), job.error?.message ?? ""].join("\n").toLowerCase();
     return has("state", (value) => value === job.state || value === phaseOf(job) || value === job.outcome) && has("type", (value) => value === job.type) &&
-      has("tag", (value) => job.tags?.includes(value)) && has("batch", (value) => value === job.batch) && has("parent", (value) => value === job.parent) &&
+      query().getAll("tag").every((value) => job.tags?.includes(value)) && has("batch", (value) => value === job.batch) && has("parent", (value) => value === job.parent) &&
       has("q", (value) => text().includes(value.toLowerCase())) && !["error_group", "schedule", "to", "submitted_by"].some((name) => query().has(name));
   }
   const newestFirst = () => (query().get("sort") ?? "submitted") === "submitted" && query().get("order") !== "asc";

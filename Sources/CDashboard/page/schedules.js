@@ -22,7 +22,7 @@ export default function schedules(page) {
       const names = data.schedules.slice(0, 60).map((one) => one.name);
       const next = async () => {
         for (let name = names.shift(); name !== undefined; name = names.shift()) {
-          runs.set(name, (await get(`schedules/${encodeURIComponent(name)}/runs`, { limit: 30 }, page.signal)).runs);
+          runs.set(name, (await get(`schedules/${encodeURIComponent(name)}/runs`, null, page.signal)).runs);
           page.draw();
         }
       };
@@ -88,7 +88,7 @@ export default function schedules(page) {
     const cell = (label, style, ...children) => h("td", { class: style, "data-label": label }, children);
     return h("tr", { key: one.name, class: one.enabled ? "" : "off" },
       h("td", { class: "check" }, h("input", { type: "checkbox", role: "switch", class: "switch-box", checked: one.enabled, disabled: !may("operate"), "aria-label": `${one.name} is on`, onchange: () => set(one) })),
-      h("th", { scope: "row" }, h("a", { href: link("jobs", { schedule: one.name }) }, one.name), one.running && h("span", { class: "badge t-cur" }, icon("cur"), "running"), h("p", { class: "dim" }, one.description ?? one.type)),
+      h("th", { scope: "row" }, h("a", { href: link("jobs", { schedule: one.name }) }, one.name), one.running && h("span", { class: "badge t-cur" }, icon("cur"), "running"), h("p", { class: "dim" }, one.description ?? one.type), one.problem && h("p", { class: "t-dead error" }, one.problem)),
       cell("When", "cron", h("code", null, one.cron), h("p", { class: "dim" }, one.timezone)),
       cell("Next", "", one.enabled && one.next_at ? when(one.next_at) : h("span", { class: "dim" }, "–")),
       cell("Last", "", one.last_result ? h("span", { class: "badge t-" + (RESULTS[one.last_result] ?? "ready") }, icon(RESULTS[one.last_result] ?? "ready"), WORDS[one.last_result] ?? one.last_result) : h("span", { class: "dim" }, "never"),
