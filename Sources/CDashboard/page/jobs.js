@@ -7,7 +7,7 @@ import { h } from "./dom.js";
 import { count, duration, exactCount, plural, shortId, since, when } from "./format.js";
 import { badge, icon, phaseOf, STATES } from "./icons.js";
 import { go, jobLink, link, replace } from "./route.js";
-import { empty, failed, loading, meta, progress, trouble } from "./ui.js";
+import { empty, failed, keepsItsMeaning, loading, meta, progress, trouble } from "./ui.js";
 
 const FILTERS = ["state", "type", "tag", "q", "batch", "parent", "schedule", "submitted_by", "error_group", "since", "from", "to"];
 const SPANS = { "15m": ["15 minutes", 900], "1h": ["hour", 3600], "24h": ["24 hours", 86_400], "7d": ["7 days", 604_800], "30d": ["30 days", 2_592_000] };
@@ -293,11 +293,11 @@ export default function jobs(page) {
     return [
       problem && trouble(problem, () => load()),
       fresh.size > 0 && h("button", { class: "pill", onclick: showFresh }, `${exactCount(fresh.size)}${fresh.size < MOST_FRESH ? "" : "+"} new`),
-      h("table", { class: "list" + (busy ? " busy" : ""), "aria-busy": String(busy) },
+      keepsItsMeaning(h("table", { class: "list" + (busy ? " busy" : ""), "aria-busy": String(busy) },
         h("thead", null, h("tr", null,
           may("operate") && h("th", { class: "check" }, h("input", { type: "checkbox", "aria-label": "Select all on this page", checked: selected.size > 0 && selected.size >= rows.length, onchange: ({ target }) => ((selected = new Set(target.checked ? rows.map((row) => row.id) : [])), (all = false), page.draw()) })),
           head("state", "State"), h("th", { scope: "col" }, "Job"), h("th", { scope: "col", class: "what" }, "About"), head("priority", "Prio", "num prio"), h("th", { scope: "col", class: "num try", title: "Attempt" }, "Try"), head("duration", "Took", "num took"), head("submitted", "Submitted", "num age"))),
-        h("tbody", null, rows.map(row))),
+        h("tbody", null, rows.map(row)))),
       next && h("button", { class: "more", onclick: () => load({ more: true }), disabled: busy }, `Show ${PAGE} more`),
     ];
   }

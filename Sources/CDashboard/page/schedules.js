@@ -5,7 +5,7 @@ import { h, s } from "./dom.js";
 import { duration, exact, plural, when } from "./format.js";
 import { badge, icon } from "./icons.js";
 import { jobLink, link } from "./route.js";
-import { empty, failed, loading, toast, trouble } from "./ui.js";
+import { empty, failed, keepsItsMeaning, loading, toast, trouble } from "./ui.js";
 
 const RESULTS = { done: "done", dead: "dead", running: "cur", skipped: "hold", missed: "retry", waiting: "ready", cur: "cur", new: "ready" };
 const WORDS = { done: "Done", dead: "Failed", running: "Running", skipped: "Skipped", missed: "Missed", waiting: "Waiting", cur: "Running", new: "Waiting" };
@@ -79,9 +79,9 @@ export default function schedules(page) {
 
   function table() {
     const head = ["On", "Schedule", "When", "Next", "Last", "Last 30 runs", ""];
-    return h("div", { class: "scroll" }, h("table", { class: "schedules stack" },
+    return h("div", { class: "scroll" }, keepsItsMeaning(h("table", { class: "schedules stack" },
       h("thead", null, h("tr", null, head.map((name) => h("th", { scope: "col" }, name)))),
-      h("tbody", null, data.schedules.map(row))));
+      h("tbody", null, data.schedules.map(row)))));
   }
 
   function row(one) {
