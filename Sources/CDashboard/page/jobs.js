@@ -121,10 +121,13 @@ export default function jobs(page) {
   const atTop = () => scrollY < 40 && !selected.size && cursor < 1;
   function reveal() {
     if (!newestFirst() || fresh.size >= MOST_FRESH) return load({ quiet: true });
-    const added = [...fresh.values()].sort((a, b) => (a.submitted_at < b.submitted_at ? 1 : -1));
-    total = (total ?? 0) + added.length;
-    rows = [...added, ...rows].slice(0, Math.max(PAGE * 2, rows.length));
-    if (cursor >= 0) cursor += added.length;
+    // An old job may come into view by a change of its state; it takes its place, or none when that is on a page not shown.
+    const oldest = next ? rows.at(-1)?.submitted_at ?? "" : "";
+    const added = [...fresh.values()].filter((job) => job.submitted_at >= oldest);
+    const at = rows[cursor]?.id;
+    total = (total ?? 0) + fresh.size;
+    rows = [...added, ...rows].sort((a, b) => (a.submitted_at < b.submitted_at ? 1 : a.submitted_at > b.submitted_at ? -1 : 0)).slice(0, Math.max(PAGE * 2, rows.length));
+    if (at) cursor = rows.findIndex((row) => row.id === at);
     fresh.clear();
   }
   function showFresh() {
