@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The dashboard in a headless Chromium against the real programs: logging in by link, a job watched while it runs, search,
-requeueing many, cancelling, running a schedule, hostile text shown as text, a phone's width, a lost connection; and all
-the while no request to another host and nothing that the content security policy forbids."""
+"""The dashboard in a headless Chromium against the real programs: logging in by link, a job watched while it runs,
+search, requeueing many, cancelling, running a schedule, hostile text shown as text, a phone's width, a lost connection;
+and all the while no request to another host and nothing that the content security policy forbids."""
 
 import os
 import signal
@@ -45,7 +45,8 @@ def serve(spool):
 
     until(ready, "the web program answers", every=0.05)
     if web.poll() is not None:
-        check(False, f"the web program runs; it ended with {web.returncode}: {open(spool.path + '.web').read()[-2000:]}")
+        with open(spool.path + ".web") as said:
+            check(False, f"the web program runs; it ended with {web.returncode}: {said.read()[-2000:]}")
         finish()
     return web
 
@@ -72,9 +73,12 @@ echo '{{"progress": 70, "stage": "write"}}' >&3
 echo 'the last line' >&2
 until [ -e {spool.at('end')} ]; do sleep 0.05; done
 echo '{{"written": 480}}'""")
-    spool.handler("flaky", f"[ -e {spool.at('mended')} ] || {{ echo 'the disk of host 17 is full' >&2; exit 65; }}", "concurrency = 4")
+    mended = spool.at("mended")
+    spool.handler("flaky", f"[ -e {mended} ] || {{ echo 'the disk of host 17 is full' >&2; exit 65; }}",
+                  "concurrency = 4")
     spool.handler("endless", "exec sleep 3600")
-    spool.configure('type = "quick"\ncron = "0 0 1 1 *"\ndescription = "The books of the year"\n', "schedules/yearly.toml")
+    spool.configure('type = "quick"\ncron = "0 0 1 1 *"\ndescription = "The books of the year"\n',
+                    "schedules/yearly.toml")
     for number in range(12):
         spool.drop(f"flaky-{number}", {"type": "flaky", "payload": {"number": number}})
     for number in range(5):
@@ -91,8 +95,9 @@ def log_in(spool, browser):
     browser.sees("Live", "#top")
     same(browser.run("location.href"), HOME + "#/", "the code is gone from the address")
     same(browser.run("document.cookie"), "", "cookies")
-    status = browser.run(f"fetch('v1/login', {{method: 'POST', headers: {{'Content-Type': 'application/json'}}, "
-                         f"body: JSON.stringify({{code: {link.split('#login=')[1]!r}}})}}).then((answer) => answer.status)")
+    code = link.split("#login=")[1]
+    status = browser.run("fetch('v1/login', {method: 'POST', headers: {'Content-Type': 'application/json'}, "
+                         f"body: JSON.stringify({{code: {code!r}}})}}).then((answer) => answer.status)")
     same(status, 401, "the same code a second time")
     # Its refusal is written to the console, as it should be; what comes from here on is not expected.
     until(lambda: browser.console, "the refusal in the console")
@@ -150,7 +155,8 @@ def search(browser):
     until(lambda: browser.run("document.activeElement.id") == "search", "the search box has the focus", every=0.05)
     browser.type("needle")
     browser.sees("1 job", ".toolbar")
-    same(browser.run("[...document.querySelectorAll('.list tbody tr .job')].map((one) => one.innerText)"), ["quick quick-3"], "what is found")
+    found = browser.run("[...document.querySelectorAll('.list tbody tr .job')].map((one) => one.innerText)")
+    same(found, ["quick quick-3"], "what is found")
     same(browser.run("location.hash"), "#/jobs?q=needle", "the filter is in the address")
 
 
@@ -207,8 +213,9 @@ def submit(spool, browser):
 
 def narrow(browser):
     browser.size(390, 844, mobile=True)
-    for view, text in (("", "Ready"), ("jobs", "flaky"), ("job/watch-me", "Payload"), ("dead", "Dead letters"), ("types", "endless"),
-                       ("schedules", "yearly"), ("system", "Programs"), ("submit", "Payload")):
+    views = {"": "Ready", "jobs": "flaky", "job/watch-me": "Payload", "dead": "Dead letters", "types": "endless",
+             "schedules": "yearly", "system": "Programs", "submit": "Payload"}
+    for view, text in views.items():
         go(browser, view)
         browser.sees(text, "main")
         same(browser.run("document.documentElement.scrollWidth"), 390, f"width of {view or 'overview'}")
