@@ -154,7 +154,7 @@ class Browser:
         )
 
     def click(self, selector, text=None):
-        """Clicks the first such element, with the text if one is given, as a person does: once it is there, in its middle."""
+        """Clicks the first such element, with the text if one is given, as a person does: in its middle."""
         script = f"""(() => {{
           const text = {json.dumps(text)};
           const one = [...document.querySelectorAll({json.dumps(selector)})]
@@ -164,7 +164,8 @@ class Browser:
           const box = one.getBoundingClientRect();
           return {{x: box.x + box.width / 2, y: box.y + box.height / 2}};
         }})()"""
-        place = until(lambda: self.run(script), lambda: f"{selector} {text or ''} to click in {self.text()[:800]!r}", every=0.05)
+        wanted = lambda: f"{selector} {text or ''} to click in {self.text()[:800]!r}"
+        place = until(lambda: self.run(script), wanted, every=0.05)
         if not place:
             raise Gone(f"{selector} {text or ''} is not there")
         for kind in ("mousePressed", "mouseReleased"):
