@@ -211,6 +211,36 @@ def submit(spool, browser):
     check(b"12345678901234567890" in spool.read("done", id_), "the number arrives as it was typed")
 
 
+def patching(browser):
+    """Updating in place gives what building anew gives, for random trees, and keeps what has a key."""
+    wrong = browser.run("""import("./assets/dom.js").then(({ h, patch }) => {
+      let seed = 7;
+      const random = (below) => (seed = (seed * 48271) % 2147483647) % below;
+      const shuffled = (list) => list.map((one) => [random(1000), one]).sort((a, b) => a[0] - b[0]).map(([, one]) => one);
+      const keyed = () => shuffled([..."abcdefgh"]).slice(0, random(8)).map((key) =>
+        h("b", { key, id: random(2) ? key : null }, key, random(3) ? null : h("i", null, random(5))));
+      const tree = (depth, key) =>
+        h(["div", "p", "span"][random(3)], { key, class: random(2) ? "c" + random(3) : null, title: random(3) ? null : "t" },
+          random(2) ? keyed() : null,
+          random(2) ? "text " + random(4) : null,
+          depth > 0 ? Array.from({ length: random(4) }, () => tree(depth - 1)) : null);
+      const wrong = [];
+      for (let round = 0; round < 400; round++) {
+        const box = h("div", null, tree(2, "root"));
+        const old = box.firstChild, next = tree(2, "root"), wanted = next.cloneNode(true);
+        const known = new Map([...old.children].filter((one) => one.$key).map((one) => [one.$key, one]));
+        const now = patch(old, next);
+        if (now !== box.firstChild || !now.isEqualNode(wanted)) wrong.push([round, box.innerHTML, wanted.outerHTML]);
+        if (now !== old) continue;
+        for (const one of now.children) {
+          if (known.has(one.$key) && known.get(one.$key) !== one) wrong.push([round, "made anew", one.$key]);
+        }
+      }
+      return wrong;
+    })""")
+    same(wrong, [], "what updating in place got wrong, of 400 random trees")
+
+
 def narrow(browser):
     browser.size(390, 844, mobile=True)
     views = {"": "Ready", "jobs": "flaky", "job/watch-me": "Payload", "dead": "Dead letters", "types": "endless",
@@ -259,6 +289,7 @@ with Spool("spool", f'[web]\nlisten = "127.0.0.1:{PORT}"\n') as spool:
             cancel(spool, browser)
             run_schedule(spool, browser)
             submit(spool, browser)
+            patching(browser)
             narrow(browser)
             web = lost_connection(spool, browser, web)
             elsewhere = [url for url in browser.requests
