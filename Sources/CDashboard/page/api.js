@@ -76,6 +76,9 @@ export async function getJob(id, signal) {
   return parseExactly(await response.text());
 }
 
+/** What the producer of a job wrote, as text. */
+export const getFile = async (id, signal) => (await ask("GET", `jobs/${encodeURIComponent(id)}/file`, { signal })).text();
+
 export function parseExactly(text) {
   if (!JSON.rawJSON) return JSON.parse(text);
   return JSON.parse(text, (key, value, { source } = {}) =>

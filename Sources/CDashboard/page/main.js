@@ -20,7 +20,7 @@ const VIEWS = {
   schedules: { name: "Schedules", right: "read", load: () => import("./schedules.js") },
   system: { name: "System", right: "read", load: () => import("./system.js") },
   submit: { hidden: true, load: () => import("./submit.js") },
-  edit: { hidden: true, load: () => import("./submit.js") },
+  edit: { hidden: true, load: () => import("./edit.js") },
   job: { hidden: true, load: () => import("./job.js") },
 };
 
