@@ -38,32 +38,36 @@ export default function editing(page) {
   };
 
   function build(text) {
-    const hidden = text.includes(MASK);
+    const shown = tidy(text);
+    const hidden = shown.includes(MASK);
     const dead = job.state === "dead";
     const note = h("p", { class: "field-note", role: "alert" });
-    const box = h("textarea", { id: "f-file", name: "file", rows: Math.min(30, Math.max(10, text.split("\n").length + 1)), spellcheck: "false", value: tidy(text) });
+    const box = h("textarea", { id: "f-file", name: "file", rows: Math.min(30, Math.max(10, shown.split("\n").length + 1)), spellcheck: "false", value: shown });
     const save = h("button", { class: "primary" }, dead ? "Save and requeue" : "Save");
+    const saveOnly = dead && h("button", { type: "button" }, "Save only");
+    const able = (yes) => [save, saveOnly].forEach((button) => button && (button.disabled = !yes));
     box.oninput = () => {
       note.textContent = box.value.includes(MASK) ? `${MASK} stands for a value that is hidden; saving would put the dots in its place.` : wrongIn(box.value);
-      save.disabled = note.textContent !== "";
+      able(note.textContent === "");
     };
-    if (hidden) save.disabled = true;
+    able(!hidden);
     const saving = (requeue) => async (event) => {
       event.preventDefault();
-      save.disabled = true;
+      able(false);
       try {
         await edit(id, box.value, requeue);
         toast(requeue ? "Saved and requeued" : "Saved");
         go(jobLink(id));
       } catch (error) {
         note.textContent = (error.key ? error.key + ": " : "") + error.message;
-        save.disabled = false;
+        able(true);
       }
     };
+    if (saveOnly) saveOnly.onclick = saving(false);
     return h("form", { class: "form", "data-island": "form", onsubmit: saving(dead) },
       hidden && h("div", { class: "standing t-retry" }, h("p", null, h("strong", null, "Parts of it are hidden here."), " Write them anew in place of the dots, or use ", h("code", null, "jobspool edit"), " on the machine.")),
       h("div", { class: "field" }, h("label", { for: "f-file" }, "Job file"), box), note,
-      h("div", { class: "form-actions" }, save, dead && h("button", { type: "button", onclick: saving(false) }, "Save only"), h("a", { class: "button", href: jobLink(id) }, "Cancel")));
+      h("div", { class: "form-actions" }, save, saveOnly, h("a", { class: "button", href: jobLink(id) }, "Cancel")));
   }
 }
 
