@@ -67,14 +67,14 @@ def run(uid, *command, groups=(PRODUCERS,)):
 
 def may(uid, *command, **more):
     done = run(uid, *command, **more)
-    check(done.returncode == 0, f"{uid} may: {' '.join(command)} {done.stderr.strip() if done.returncode else ''}")
+    check(done.returncode == 0, f"{uid} may: {' '.join(command)[:90]} {done.stderr.strip() if done.returncode else ''}")
     return done.stdout
 
 
 def may_not(uid, *command, code=None, **more):
     done = run(uid, *command, **more)
     good = done.returncode != 0 and (code is None or done.returncode == code)
-    check(good, f"{uid} may not: {' '.join(command)}" + ("" if good else f" ({done.returncode}, {done.stdout})"))
+    check(good, f"{uid} may not: {' '.join(command)[:90]}" + ("" if good else f" ({done.returncode}, {done.stdout})"))
     return done
 
 
