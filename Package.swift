@@ -57,12 +57,15 @@ let package = Package(
     // The reading side: lists, single jobs, counts, statistics, the one reason, the audit log.
     .target(
       name: "SpoolHistory", dependencies: ["JobModel", "SpoolStore", "SpoolConfig"], swiftSettings: strict),
+    // What is checked and sealed before a job is written.
+    .target(
+      name: "JobSubmission", dependencies: ["JobModel", "JobSchema", "JobSecrets", "SpoolConfig"], swiftSettings: strict),
     // The command line.
     .executableTarget(
       name: "jobspool",
       dependencies: [
-        "JobModel", "JobSchema", "JobSecrets", "SpoolStore", "SpoolConfig", "SpoolHistory", "SpoolWatch", "JobEngine",
-        "JobHandlers", "CSpoolShims", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "JobModel", "JobSchema", "JobSecrets", "JobSubmission", "SpoolStore", "SpoolConfig", "SpoolHistory", "SpoolWatch",
+        "JobEngine", "JobHandlers", "CSpoolShims", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
 
