@@ -8,7 +8,13 @@ enum KeyFile {
 
   static func failure(_ doing: String, _ path: String) -> SecretProblem {
     let code = errno
-    return SecretProblem(code == ENOENT ? .noKey : .system, "\(doing): \(path): \(String(cString: strerror(code)))")
+    let kind: SecretProblem.Code =
+      switch code {
+      case ENOENT: .noKey
+      case EACCES, EPERM: .denied
+      default: .system
+      }
+    return SecretProblem(kind, "\(doing): \(path): \(String(cString: strerror(code)))")
   }
 
   static func folder(of path: String) -> String {
@@ -35,7 +41,7 @@ enum KeyFile {
         .badKey,
         "\(path) belongs to uid \(status.st_uid); it must belong to the one that runs the daemon (\(geteuid()))")
     }
-    guard status.st_mode & forbidden == 0 else {
+    guard Credentials.contain(path) || status.st_mode & forbidden == 0 else {
       let mode = String(status.st_mode & 0o7777, radix: 8)
       throw SecretProblem(.badKey, "\(path) has mode 0\(mode), which lets others in; \(remedy)")
     }
@@ -61,7 +67,10 @@ enum KeyFile {
     return bytes
   }
 
-  static func write(_ bytes: [UInt8], to path: String, mode: mode_t, replacing: Bool) throws(SecretProblem) {
+  /// - Parameter owner: whom the file is given to, which only root may; nil: it stays ours.
+  static func write(
+    _ bytes: [UInt8], to path: String, mode: mode_t, owner: (user: uid_t, group: gid_t)? = nil, replacing: Bool
+  ) throws(SecretProblem) {
     let folder = folder(of: path)
     let temporary = "\(folder)/.key-\(String(UInt64.random(in: 0 ... .max), radix: 36))"
     let fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
@@ -77,6 +86,7 @@ enum KeyFile {
       guard count > 0 else { throw failure("writing the key", path) }
       written += count
     }
+    if let owner, fchown(fd, owner.user, owner.group) != 0 { throw failure("giving away the key", path) }
     guard fchmod(fd, mode) == 0, fsync(fd) == 0 else { throw failure("writing the key", path) }
     // A link does not replace what another start made meanwhile.
     guard (replacing ? rename(temporary, path) : link(temporary, path)) == 0 else {

@@ -11,6 +11,8 @@ package struct SecretProblem: Error, Sendable, Equatable, CustomStringConvertibl
     case badKey = "bad_key"
     /// There is no key file.
     case noKey = "no_key"
+    /// This user may not read or write it.
+    case denied
     /// A call to the system failed.
     case system
   }

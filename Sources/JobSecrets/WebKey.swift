@@ -1,59 +1,84 @@
-/// `secret/web.key`: the secret that signs and checks the tokens of the HTTP API (HS256). One line of 64 hexadecimal digits,
-/// for 32 random bytes. `jobspool init` and `jobspool token create` make it when it is missing; the web program only reads
-/// it, by the file's group.
+/// The key that signs the tokens of the HTTP API (HS256): `secret/web.key`, 32 random bytes as 64 hexadecimal digits and a
+/// newline. Who may read it may be anybody at the API, so it belongs to the spool's owner, and only the web program's
+/// group reads it beside him. It is made once and never replaced: removing it ends every token that it signed.
+internal import Crypto
 internal import FoundationEssentials
 internal import Glibc
 
-package enum WebKey {
+package struct WebKey: Sendable {
+  let key: SymmetricKey
+
+  /// The bytes that sign, for a library that checks tokens.
+  package var bytes: [UInt8] { key.withUnsafeBytes { Array($0) } }
+
   static let size = 32
 
-  package static func file(in folder: String) -> String { "\(folder)/secret/web.key" }
-
-  /// The bytes of the key.
-  package static func load(_ path: String) throws(SecretProblem) -> [UInt8] {
-    let remedy = "let nobody else read it: chmod 0640 \(path)"
-    let text = try KeyFile.read(path, forbidden: 0o037, ownedByUs: false, remedy)
-    let digits = text.split(whereSeparator: \.isWhitespace)
-    guard digits.count == 1, let key = bytes(digits[0]) else {
-      throw SecretProblem(.badKey, "\(path) is no web key: expected one line of \(size * 2) hexadecimal digits")
-    }
-    return key
+  /// - Parameter folder: the one with the configuration: the spool's own, or `/etc/jobspool`.
+  package static func file(in folder: String) -> String {
+    Credentials.file("web.key") ?? folder + "/secret/web.key"
   }
 
-  /// Makes the key if there is none; what another one makes meanwhile counts. Says whether it is new.
-  package static func prepare(_ path: String) throws(SecretProblem) -> (key: [UInt8], isNew: Bool) {
-    do throws(SecretProblem) { return (try load(path), false) } catch {
-      guard error.code == .noKey else { throw error }
+  /// Reads the key.
+  ///
+  /// - Throws: `noKey`, `denied`, or `badKey` with what to do.
+  package static func load(_ path: String) throws(SecretProblem) -> WebKey {
+    let text = try KeyFile.read(path, forbidden: 0o027, ownedByUs: false, "run: chmod 640 \(path)")
+    let digits = Array(text.utf8).filter { $0 != UInt8(ascii: "\n") }
+    var bytes: [UInt8] = []
+    for place in stride(from: 0, to: digits.count, by: 2) where digits.count == 2 * size {
+      guard let high = hexadecimal(digits[place]), let low = hexadecimal(digits[place + 1]) else { break }
+      bytes.append(high << 4 | low)
     }
-    let folder = KeyFile.folder(of: path)
-    if mkdir(folder, 0o750) != 0, errno != EEXIST { throw KeyFile.failure("making the folder of the key", folder) }
-    var random = SystemRandomNumberGenerator()
-    let key = (0..<size).map { _ in UInt8.random(in: 0...255, using: &random) }
+    guard bytes.count == size else {
+      throw SecretProblem(
+        .badKey,
+        "\(path) is no key file: expected \(2 * size) hexadecimal digits and a newline; remove it and the next "
+          + "'jobspool token create' makes a new one, which ends all tokens")
+    }
+    return WebKey(key: SymmetricKey(data: bytes))
+  }
+
+  /// Reads the key, and makes one where there is none.
+  ///
+  /// - Parameters:
+  ///   - owner: the spool's; root gives him a new key.
+  ///   - group: the web program's, when it is a user of its own; nobody but the owner may read a new key otherwise.
+  /// - Returns: the key, and whether it was made now.
+  package static func prepare(
+    in folder: String, owner: UInt32, group: UInt32?
+  ) throws(SecretProblem) -> (key: WebKey, isNew: Bool) {
+    let path = file(in: folder)
+    do throws(SecretProblem) { return (try load(path), false) } catch { if error.code != .noKey { throw error } }
+    let secrets = KeyFile.folder(of: path)
+    let isRoot = geteuid() == 0
+    if mkdir(secrets, 0o700) == 0 {
+      if isRoot, chown(secrets, owner, gid_t.max) != 0 { throw KeyFile.failure("giving away the folder", secrets) }
+    } else if errno != EEXIST {
+      throw KeyFile.failure("making the folder", secrets)
+    }
+    let made = SymmetricKey(size: .bits256)
+    let text = made.withUnsafeBytes { bytes in
+      bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() + "\n"
+    }
+    let isShared = isRoot && group != nil
     do throws(SecretProblem) {
-      try KeyFile.write(Array(hex(key).utf8) + [0x0A], to: path, mode: 0o640, replacing: false)
+      try KeyFile.write(
+        Array(text.utf8), to: path, mode: isShared ? 0o640 : 0o600,
+        owner: isRoot ? (owner, group ?? gid_t.max) : nil, replacing: false)
     } catch {
-      guard access(path, F_OK) == 0 else { throw error }
-      return (try load(path), false)
+      // Somebody else made one at the same moment.
+      guard let theirs = try? load(path) else { throw error }
+      return (theirs, false)
     }
-    return (key, true)
+    return (WebKey(key: made), true)
   }
 
-  private static func hex(_ bytes: [UInt8]) -> String {
-    let digits = Array("0123456789abcdef")
-    return String(bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
-  }
-
-  private static func bytes(_ text: Substring) -> [UInt8]? {
-    let digits = text.utf8.map { digit -> UInt8? in
-      switch digit {
-      case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
-      case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10
-      case UInt8(ascii: "A")...UInt8(ascii: "F"): digit - UInt8(ascii: "A") + 10
-      default: nil
-      }
+  private static func hexadecimal(_ digit: UInt8) -> UInt8? {
+    switch digit {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
+    case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10
+    case UInt8(ascii: "A")...UInt8(ascii: "F"): digit - UInt8(ascii: "A") + 10
+    default: nil
     }
-    guard digits.count == size * 2, !digits.contains(nil) else { return nil }
-    let known = digits.compactMap { $0 }
-    return stride(from: 0, to: known.count, by: 2).map { known[$0] << 4 | known[$0 + 1] }
   }
 }

@@ -21,7 +21,7 @@ struct WebKeys: Sendable, Equatable {
     // With a public key, a secret one counts only where it was asked for.
     guard web.publicKey == nil || web.key != nil else { return }
     let path = web.key.map { WebKeys.path($0, configuration) } ?? WebKey.file(in: configuration.folder)
-    do throws(SecretProblem) { secret = try WebKey.load(path) } catch { problem = error.message }
+    do throws(SecretProblem) { secret = try WebKey.load(path).bytes } catch { problem = error.message }
   }
 
   private static func path(_ path: String, _ configuration: Configuration) -> String {

@@ -67,7 +67,9 @@ struct Jobspool: ParsableCommand {
         subcommands: [
           Requeue.self, Cancel.self, Hold.self, Release.self, Edit.self, Remove.self, Pause.self, Resume.self,
         ]),
-      CommandGroup(name: "Administer", subcommands: [Init.self, Config.self, FsckCommand.self, Audit.self]),
+      CommandGroup(
+        name: "Administer",
+        subcommands: [Init.self, Config.self, FsckCommand.self, Audit.self, Token.self, Dashboard.self]),
     ])
 }
 

@@ -34,7 +34,7 @@ import Testing
       ["submit"], ["wait"], ["show"], ["log"], ["why"], ["ls"], ["stats"], ["handlers", "ls"],
       ["handlers", "run-once"],
       ["requeue"], ["cancel"], ["hold"], ["release"], ["rm"], ["pause"], ["resume"], ["init"], ["config", "check"],
-      ["fsck"], ["audit", "verify"], ["audit", "tail"],
+      ["fsck"], ["audit", "verify"], ["audit", "tail"], ["token", "create"], ["dashboard"],
     ]
     for words in commands {
       let help = try command.run(all: words + ["--help"])

@@ -3,6 +3,7 @@ internal import ArgumentParser
 internal import CSpoolShims
 internal import Glibc
 internal import JobModel
+internal import JobSecrets
 internal import SpoolStore
 
 struct Init: ParsableCommand {
@@ -31,6 +32,7 @@ struct Init: ParsableCommand {
     try add("jobspool.toml", Init.settings)
     if isNew { try add("handlers/echo.toml", Init.echo) }
     let spool = try Spool(dir)
+    try addKey()
     if options.json {
       return Console.json { writer in
         writer.beginObject()
@@ -41,6 +43,14 @@ struct Init: ParsableCommand {
     }
     Console.line(spool.path)
     Console.remark("start it with 'jobspoold --spool \(dir)', try it with 'jobspool --spool \(dir) submit echo --wait'")
+  }
+
+  /// The key of the web program; tokens can then be made and checked from the first moment on.
+  private func addKey() throws {
+    guard access(WebKey.file(in: dir), F_OK) != 0 else { return }
+    do throws(SecretProblem) { _ = try WebKey.prepare(in: dir, owner: geteuid(), group: WebAccess.group) } catch {
+      throw Failure(error.message, exit: error.code == .denied ? 77 : 78)
+    }
   }
 
   private func add(_ name: String, _ text: String) throws {
