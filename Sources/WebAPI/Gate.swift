@@ -1,0 +1,42 @@
+/// Lets a request in: the token, and whether its role may do what the route does.
+package import Hummingbird
+internal import HTTPTypes
+internal import JobModel
+internal import SpoolConfig
+
+package enum Gate {
+  /// Who asks; nil on an open route.
+  package static func admit(_ request: Request, to access: Access, _ state: WebState) async throws -> Identity? {
+    guard access != .open else { return nil }
+    let identity = try await identity(request, state)
+    guard identity.role.may(access) else {
+      throw Problem(.forbidden, "forbidden", "the role \(identity.role.rawValue) may not do this (\(access.rawValue))")
+    }
+    return identity
+  }
+
+  /// Who the header's token is for.
+  package static func identity(_ request: Request, _ state: WebState) async throws -> Identity {
+    let values = request.headers[values: .authorization]
+    guard let value = values.first, values.count == 1 else {
+      throw Problem(
+        .unauthorized, "no_token", "send a token: Authorization: Bearer TOKEN ('jobspool token create' makes one)")
+    }
+    let parts = value.split(separator: " ", omittingEmptySubsequences: true)
+    guard parts.count == 2, parts[0].lowercased() == "bearer" else {
+      throw Problem(.unauthorized, "bad_token", "expected Authorization: Bearer TOKEN")
+    }
+    return try await identity(token: String(parts[1]), state)
+  }
+
+  /// Who a token is for, wherever it was sent.
+  package static func identity(token: String, _ state: WebState) async throws -> Identity {
+    let (keys, web) = try await state.blocking { (state.keys, state.configuration.settings.web) }
+    do throws(TokenRefusal) {
+      return try await state.tokens.identity(of: token, keys: keys, web: web, now: .current)
+    } catch {
+      if error.isOurFault { state.logger.warning("\(error.message)") }
+      throw Problem(.unauthorized, "bad_token", error.message)
+    }
+  }
+}
