@@ -39,8 +39,8 @@ let webTargets: [Target] = [
   .target(
     name: "WebAPI",
     dependencies: [
-      "JobModel", "JobSchema", "JobSecrets", "SpoolStore", "SpoolConfig", "SpoolHistory", "SpoolWatch", "CSpoolShims",
-      "CDashboard",
+      "JobModel", "JobSchema", "JobSecrets", "JobSubmission", "SpoolStore", "SpoolConfig", "SpoolHistory", "SpoolWatch",
+      "CSpoolShims", "CDashboard",
     ] + webStack,
     swiftSettings: strict),
   .executableTarget(

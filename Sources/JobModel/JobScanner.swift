@@ -198,7 +198,7 @@ private struct EnvelopeScan {
       reader.slack = JSONReader.ownLevels
       let value = try self.value(rawKeys: JobRecord.rawKeys)
       reader.slack = 0
-      if let subject = JobScanner.subject(value) {
+      if let subject = Self.subject(value) {
         job.subject = subject
         return
       }

@@ -9,6 +9,12 @@ package enum Gate {
   package static func admit(_ request: Request, to access: Access, _ state: WebState) async throws -> Identity? {
     guard access != .open else { return nil }
     let identity = try await identity(request, state)
+    let web = try await state.blocking { state.configuration.settings.web }
+    if let wait = state.limits.wait(for: identity, web, now: .current) {
+      var problem = Problem(.tooManyRequests, "rate_limited", "too many requests; the next may come in \(DurationText.format(wait))", key: "limit")
+      problem.retryAfter = max(1, Int(wait.inSeconds.rounded(.up)))
+      throw problem
+    }
     guard identity.role.may(access) else {
       throw Problem(.forbidden, "forbidden", "the role \(identity.role.rawValue) may not do this (\(access.rawValue))")
     }

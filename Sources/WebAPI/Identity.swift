@@ -42,6 +42,8 @@ package struct Identity: Sendable, Equatable {
   package var rate: Rate?
   /// When a browser logged in by a link; nil for tokens made otherwise.
   package var loginAt: WallTime?
+  /// Tells this token from others.
+  package var tokenID = ""
 
   package init(subject: String, role: Role, expiresAt: WallTime, rate: Rate? = nil, loginAt: WallTime? = nil) {
     self.subject = subject

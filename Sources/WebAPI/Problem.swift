@@ -18,6 +18,8 @@ package struct Problem: Error, Sendable {
   package var incident: String?
   package var allow: String?
   package var closesConnection = false
+  /// For many jobs at once: what is wrong with each.
+  package var parts: [Problem] = []
 
   package init(_ status: HTTPResponse.Status, _ code: String, _ detail: String, key: String? = nil, id: String? = nil) {
     self.status = status
@@ -58,6 +60,12 @@ package struct Problem: Error, Sendable {
     if let incident {
       writer.key("instance")
       writer.string(incident)
+    }
+    if !parts.isEmpty {
+      writer.key("jobs")
+      writer.beginArray()
+      for part in parts { part.write(to: &writer) }
+      writer.endArray()
     }
     writer.endObject()
   }

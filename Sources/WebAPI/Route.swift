@@ -33,16 +33,19 @@ package struct Operation: Sendable {
     /// JSON text of its schema.
     package var schema: String
     package var isRequired: Bool
+    /// May be given several times.
+    package var isRepeated: Bool
 
     package init(
       _ name: String, in place: Place = .query, _ about: String, schema: String = #"{"type":"string"}"#,
-      required: Bool = false
+      required: Bool = false, repeated: Bool = false
     ) {
       self.name = name
       self.place = place
       self.about = about
       self.schema = schema
       isRequired = required || place == .path
+      isRepeated = repeated
     }
   }
 

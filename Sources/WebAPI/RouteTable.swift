@@ -8,8 +8,9 @@ internal import Logging
 package enum RouteTable {
   /// Every route of the program. A resource adds its own here.
   package static let all: [Route] =
-    PageRoutes.all + HealthRoutes.all + MeRoutes.all + JobListRoutes.all + JobRoutes.all + QueueRoutes.all
-    + StatsRoutes.all + MetricsRoutes.all + EventRoutes.all
+    PageRoutes.all + HealthRoutes.all + OpenAPI.all + MeRoutes.all + LoginRoutes.all + JobListRoutes.all
+    + SubmitRoutes.all + JobRoutes.all + JobPartRoutes.all + VerbRoutes.all + DeadRoutes.all + TypeRoutes.all
+    + ScheduleRoutes.all + QueueRoutes.all + StatsRoutes.all + MetricsRoutes.all + EventRoutes.all
 
   package static func router(_ state: WebState) -> Router<WebContext> {
     let router = Router(context: WebContext.self)

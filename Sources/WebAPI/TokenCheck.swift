@@ -90,9 +90,15 @@ actor TokenCheck {
     }
     // Beyond this a time cannot be written down.
     let expiry = min(claims.exp, 253_402_300_799)
-    return Identity(
-      subject: claims.sub ?? "", role: role, expiresAt: WallTime(microseconds: Int64(expiry * 1_000_000)), rate: rate,
+    let subject = claims.sub ?? ""
+    guard subject.utf8.count <= Limits.subjectLength,
+      !subject.unicodeScalars.contains(where: { $0.value < 32 || $0.value == 127 })
+    else { throw TokenRefusal(message: "the token's subject is longer than 256 bytes, or has control characters") }
+    var identity = Identity(
+      subject: subject, role: role, expiresAt: WallTime(microseconds: Int64(expiry * 1_000_000)), rate: rate,
       loginAt: claims.loginAt.map { WallTime(microseconds: Int64(max(min($0, expiry), 0) * 1_000_000)) })
+    identity.tokenID = claims.jti ?? ""
+    return identity
   }
 
   /// Signs with the secret key.

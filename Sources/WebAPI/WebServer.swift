@@ -52,6 +52,7 @@ package enum WebServer {
     let threads = NIOThreadPool(numberOfThreads: 8)
     threads.start()
     let state = WebState(spool: spool, config: config, threads: threads, logger: logger)
+    state.loadHistory()
     let application = application(state, address: address, group: group) { port in
       logger.notice("jobspool-web serves \(spool.path) on \(address.url(port: port))")
     }
@@ -66,7 +67,7 @@ package enum WebServer {
       router: RouteTable.router(state),
       server: .http1(
         configuration: HTTP1Channel.Configuration(
-          idleTimeout: silence,
+          additionalChannelHandlers: [ConnectionGuard()], idleTimeout: silence,
           httpDecoderConfiguration: .init(
             maxHeaderFieldSize: 16 << 10, maxHeaderListSize: 32 << 10, maxHeaderFieldCount: 100))),
       configuration: ApplicationConfiguration(

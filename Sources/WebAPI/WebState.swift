@@ -16,7 +16,13 @@ package final class WebState: Sendable {
   package let spool: Spool
   package let logger: Logger
   package let threads: NIOThreadPool
+  /// Every job there was, kept as new as the spool.
+  package let feed: HistoryFeed
   let tokens = TokenCheck()
+  let logins = LoginBook()
+  let limits = RequestLimits()
+  let submissions: SubmissionQueue
+  let desk: DaemonDesk
   private let configPath: String?
   private let cached = NIOLockedValueBox<Cached?>(nil)
 
@@ -31,6 +37,32 @@ package final class WebState: Sendable {
     self.configPath = config
     self.threads = threads
     self.logger = logger
+    feed = HistoryFeed(
+      spool, configuration: Configuration.load(spool: spool.path, config: config), clock: { WallTime.current })
+    submissions = SubmissionQueue(threads: threads)
+    // Waiting for the daemon is not waiting for the disk: it must not take the readers' threads.
+    let askers = NIOThreadPool(numberOfThreads: 4)
+    askers.start()
+    desk = DaemonDesk(spool, threads: askers)
+  }
+
+  /// Reads the whole log, on a thread of its own; answers meanwhile say that they are not complete.
+  package func loadHistory() {
+    threads.submit { [feed, logger] status in
+      guard case .active = status else { return }
+      do throws(SpoolError) { try feed.load() } catch { logger.error("reading the audit log: \(error)") }
+    }
+  }
+
+  /// Asks the index as it is at this moment, and says whether it has all there is.
+  package func history<Answer: Sendable>(
+    _ body: @escaping @Sendable (HistoryIndex, DaemonStatus?, WallTime) throws -> Answer
+  ) async throws -> (answer: Answer, isComplete: Bool) {
+    try await blocking { [feed] in
+      try feed.refresh()
+      let now = WallTime.current
+      return (try feed.read { index, status in try body(index, status, now) }, feed.isComplete)
+    }
   }
 
   /// Runs what may block on a thread that may.

@@ -31,7 +31,11 @@ struct JobspoolWeb: AsyncParsableCommand {
   @Option(help: "Where to listen: HOST:PORT or unix:/path. Default: [web] listen.")
   var listen: String?
 
+  @Option(help: .hidden)
+  var lifeline: Int32?
+
   func run() async throws {
+    if let lifeline { Lifeline.watch(lifeline) }
     var logger = Logger(label: "jobspool-web") { _ in StderrLog() }
     logger.logLevel = .info
     umask(0o027)
