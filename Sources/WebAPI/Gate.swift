@@ -6,17 +6,29 @@ internal import SpoolConfig
 
 package enum Gate {
   /// Who asks; nil on an open route.
-  package static func admit(_ request: Request, to access: Access, _ state: WebState) async throws -> Identity? {
+  package static func admit(
+    _ request: Request, to access: Access, _ state: WebState, from peer: String
+  ) async throws -> Identity? {
     guard access != .open else { return nil }
-    let identity = try await identity(request, state)
+    func refused(_ problem: Problem, _ who: String) -> Problem {
+      let asked = "\(request.method) \(request.uri.path.prefix(200))"
+      state.logger.notice("refused \(who) from \(peer): \(asked): \(problem.status.code) \(problem.detail)")
+      return problem
+    }
+    let identity: Identity
+    do { identity = try await self.identity(request, state) } catch let problem as Problem {
+      throw refused(problem, "somebody")
+    }
+    let who = "\(identity.subject.isEmpty ? "a token without subject" : identity.subject) (\(identity.role))"
     let web = try await state.blocking { state.configuration.settings.web }
     if let wait = state.limits.wait(for: identity, web, now: .current) {
       var problem = Problem(.tooManyRequests, "rate_limited", "too many requests; the next may come in \(DurationText.format(wait))", key: "limit")
       problem.retryAfter = max(1, Int(wait.inSeconds.rounded(.up)))
-      throw problem
+      throw refused(problem, who)
     }
     guard identity.role.may(access) else {
-      throw Problem(.forbidden, "forbidden", "the role \(identity.role.rawValue) may not do this (\(access.rawValue))")
+      throw refused(
+        Problem(.forbidden, "forbidden", "the role \(identity.role.rawValue) may not do this (\(access.rawValue))"), who)
     }
     return identity
   }

@@ -13,7 +13,7 @@ enum OpenAPI {
     }
   ]
 
-  package static let document = make(RouteTable.all)
+  static let document = make(RouteTable.all)
   private static let tag = EntityTag.make(document)
 
   static func make(_ routes: [Route]) -> [UInt8] {

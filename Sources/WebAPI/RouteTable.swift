@@ -12,6 +12,9 @@ package enum RouteTable {
     + SubmitRoutes.all + JobRoutes.all + JobPartRoutes.all + VerbRoutes.all + DeadRoutes.all + TypeRoutes.all
     + ScheduleRoutes.all + QueueRoutes.all + StatsRoutes.all + MetricsRoutes.all + EventRoutes.all
 
+  /// The OpenAPI document.
+  package static var document: [UInt8] { OpenAPI.document }
+
   package static func router(_ state: WebState) -> Router<WebContext> {
     let router = Router(context: WebContext.self)
     router.add(middleware: Answering(state: state))
@@ -48,7 +51,7 @@ package enum RouteTable {
   private static func run(
     _ route: Route, _ request: Request, _ context: WebContext, _ state: WebState
   ) async throws -> Response {
-    let identity = try await Gate.admit(request, to: route.access, state)
+    let identity = try await Gate.admit(request, to: route.access, state, from: context.peer)
     var captured: [String: String] = [:]
     for (name, value) in context.parameters {
       guard let text = Query.decoded(value, plusIsSpace: false) else {
@@ -57,7 +60,13 @@ package enum RouteTable {
       captured[String(name)] = text
     }
     let query = try Query(request.uri.query ?? "")
-    return try await route.handle(
+    let response = try await route.handle(
       Call(request: request, state: state, identity: identity, query: query, captured: captured))
+    // What was changed is worth a line; submissions have theirs in the audit log.
+    if let identity, request.method != .get, request.method != .head, route.access != .submit {
+      let who = identity.subject.isEmpty ? "a token without subject" : identity.subject
+      state.logger.info("\(who) (\(identity.role)) from \(context.peer): \(request.method) \(request.uri.path)")
+    }
+    return response
   }
 }
