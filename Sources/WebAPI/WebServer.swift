@@ -1,6 +1,7 @@
 /// Puts routes, limits and sockets together. The numbers here are what one connection may cost: header sizes, silence, and how
 /// many connections there may be.
 package import Hummingbird
+internal import HummingbirdCore
 package import Logging
 package import NIOCore
 internal import NIOPosix

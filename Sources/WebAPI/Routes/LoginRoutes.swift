@@ -1,9 +1,11 @@
 /// How a browser gets a token: the link of `jobspool dashboard` carries a code, which works once and for ten minutes. What comes of it
 /// is a bearer token of twelve hours, so there are no cookies, and nothing another page could make the browser send.
 internal import CSpoolShims
-internal import Hummingbird
 internal import HTTPTypes
+internal import Hummingbird
 internal import JobModel
+internal import Logging
+internal import SpoolConfig
 
 enum LoginRoutes {
   private static let lifetime = 12.0 * 3600
