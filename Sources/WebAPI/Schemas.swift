@@ -34,7 +34,10 @@ enum Schemas {
     (
       "Ready",
       object(
-        [("status", text), ("daemon", #"{"type":"boolean"}"#), ("intake", #"{"type":"boolean"}"#), ("checks", list(text))],
+        [
+          ("status", text), ("daemon", #"{"type":"boolean"}"#), ("intake", #"{"type":"boolean"}"#),
+          ("checks", list(text)),
+        ],
         required: ["status", "daemon", "intake", "checks"])
     ),
     (
@@ -94,7 +97,8 @@ enum Schemas {
           ("after", list(text)),
           (
             "children",
-            list(object([("id", text), ("type", orNull("string")), ("state", text)], required: ["id", "type", "state"]))
+            list(
+              object([("id", text), ("type", orNull("string")), ("state", text)], required: ["id", "type", "state"]))
           ),
           ("children_total", count), ("max_attempts", count), ("timeout_s", seconds), ("expires_at", time),
           ("notify", list(text)), ("next_attempt_at", time), ("handler", #"{"type":["object","null"]}"#),
@@ -132,7 +136,8 @@ enum Schemas {
     ),
   ]
 
-  private static let filter = #"{"type":"object","additionalProperties":{"type":["string","array"],"items":{"type":"string"}}}"#
+  private static let filter =
+    #"{"type":"object","additionalProperties":{"type":["string","array"],"items":{"type":"string"}}}"#
 
   private static let operating: [(name: String, schema: String)] = [
     (
@@ -148,7 +153,8 @@ enum Schemas {
       object(
         [
           ("matched", count), ("done", count),
-          ("refused", list(object([("id", text), ("detail", text)], required: ["id", "detail"]))), ("sample", list(row)),
+          ("refused", list(object([("id", text), ("detail", text)], required: ["id", "detail"]))),
+          ("sample", list(row)),
         ], required: ["matched", "done", "refused", "sample"])
     ),
     (
@@ -178,7 +184,8 @@ enum Schemas {
           ("type", text), ("mode", text), ("concurrency", count), ("running", count), ("waiting", count),
           ("paused", #"{"type":"boolean"}"#), ("paused_by", text), ("pool", text), ("rate", text),
           ("circuit", words(["closed", "open", "half-open"])), ("problem", text), ("file", text),
-          ("success_rate", #"{"type":["number","null"]}"#), ("run_p50_s", orNull("number")), ("run_p95_s", orNull("number")),
+          ("success_rate", #"{"type":["number","null"]}"#), ("run_p50_s", orNull("number")),
+          ("run_p95_s", orNull("number")),
           ("sparkline", list(orNull("number"))), ("timeout_s", seconds), ("max_attempts", count),
         ], required: ["type", "running", "waiting", "paused", "circuit"])
     ),

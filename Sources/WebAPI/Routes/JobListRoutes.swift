@@ -48,7 +48,9 @@ enum JobListRoutes {
   static let parameters: [Operation.Parameter] =
     filters + [
       .init("sort", "The order.", schema: words(JobFilter.Sort.allCases.map(\.rawValue))),
-      .init("order", "As people want it by default: the newest, longest, most urgent first.", schema: words(["desc", "asc"])),
+      .init(
+        "order", "As people want it by default: the newest, longest, most urgent first.",
+        schema: words(["desc", "asc"])),
       .init("limit", "At most so many; 50 by default.", schema: #"{"type":"integer","minimum":1,"maximum":1000}"#),
       .init("cursor", "Where the page before ended: its `next`."),
     ]
