@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test check torture bench format lint deps peers first-job
+.PHONY: help run test check torture bench format lint deps peers first-job deb deb-test
 
 SWIFT ?= swift
 BIN := .build/debug
@@ -69,6 +69,12 @@ bench: deps ## [Sources/spoolbench] Measure this machine (release build)
 	$(SWIFT) build -c release --product jobspool-watch
 	$(SWIFT) build -c release --product spoolbench
 	.build/release/spoolbench
+
+deb: deps ## [packaging/debian] Build the Debian packages into .build/deb
+	packaging/build-deb
+
+deb-test: deb ## [packaging/debian] Install the packages in a clean root, with systemd, and try them there (as root)
+	packaging/test-deb
 
 format: ## Rewrite the Swift sources in the house style
 	$(SWIFT) format format --in-place -r $(SWIFT_SOURCES)

@@ -69,8 +69,18 @@ extension Engine {
     turnSoon()
   }
 
+  /// One that was set aside with `mv` before its time goes on waiting from when it first came.
+  private func rememberHeld(_ id: String) {
+    guard let since = agenda.scheduledSince(id), held.count < Limits.heldRemembered,
+      (try? spool.exists(id, in: .hold)) == true
+    else { return }
+    held[id] = since
+  }
+
   func forget(_ id: String) {
+    rememberHeld(id)
     agenda.remove(id)
+    expiries.remove(id)
     flows.unblock(id)
     waitingFor[id] = nil
     condemned[id] = nil
@@ -137,7 +147,7 @@ extension Engine {
     _ id: String, _ job: Job, firstSeen: WallTime, uid: UInt32, now: WallTime
   ) throws(SpoolError) {
     // A clock that was set back must not make a job wait until it has caught up.
-    let firstSeen = min(firstSeen, now)
+    let firstSeen = min(firstSeen, now, held.removeValue(forKey: id) ?? .latest)
     let isTwin = try isTwin(id)
     let isKnown = isKnown(job.type)
     if !isTwin { noteFiring(id) }
@@ -166,15 +176,13 @@ extension Engine {
     if job.record != nil, proven[id] == nil { unproven.append(id) }
     if let expiry = job.expiry {
       // Its own end may come before its turn.
-      loop.after(max(.milliseconds(1), min(expiry - now + .milliseconds(1), .seconds(3600)))) { [unowned self] in
-        if agenda.contains(id) { incoming.append(id) }
-      }
+      expiries.set(id, expiry + .milliseconds(1))
     }
     watchDeadline(id, job, firstSeen: firstSeen)
     guard job.after.isEmpty || job.record?.attempt ?? 0 > 0 else {
       return placeBlocked(BlockedArrival(id: id, job: job, firstSeen: firstSeen))
     }
-    enter(id, job, due: job.due(firstSeen: firstSeen), firstSeen: firstSeen, now: now)
+    enter(id, job, due: job.due(firstSeen: firstSeen, now: now), firstSeen: firstSeen, now: now)
   }
 
   /// Onto the agenda: from now on limits and time decide.

@@ -15,9 +15,9 @@ extension Engine {
     while let pick = agenda.next(now: now) {
       do throws(SpoolError) {
         let isStarting = try begin(pick, now: now)
-        if !isStarting { drop(pick) }
+        if !isStarting { drop(pick, now: now) }
       } catch {
-        drop(pick)
+        drop(pick, now: now)
         incoming.append(pick.id)
         troubled(error)
         updatePause()
@@ -29,9 +29,10 @@ extension Engine {
   }
 
   /// Nothing of a pick will run: its places are free again.
-  private func drop(_ pick: Agenda.Pick) {
+  private func drop(_ pick: Agenda.Pick, now: WallTime) {
     agenda.ended(pick.type)
-    agenda.learn(pick.type, succeeded: nil, now: effects.now())
+    agenda.takeBack(pick, at: now)
+    agenda.learn(pick.type, succeeded: nil, isTried: pick.isTried, now: now)
     if let value = pick.keys.serial { agenda.rested(pick.type, serial: value) }
   }
 
@@ -50,6 +51,7 @@ extension Engine {
       return false
     }
     occupied[id] = claim.sha256
+    expiries.remove(id)
     var record = JobRecord.taken(
       from: claim, submitter: submitter(claim.uid), firstSeen: pick.firstSeen, node: node)
     guard case .success(let job) = claim.content else {
@@ -94,8 +96,8 @@ extension Engine {
     if let value = pick.keys.serial { holding[id] = (pick.type, value) }
     starting.append(
       Attempt(
-        claim: claim, typeNumber: pick.type, handler: handler, job: job, number: number, startedAt: now, record: record)
-    )
+        claim: claim, typeNumber: pick.type, handler: handler, job: job, number: number, startedAt: now, record: record,
+        isTried: pick.isTried))
     return true
   }
 
@@ -149,7 +151,7 @@ extension Engine {
       id: attempt.id, attempt: attempt.number, maxAttempts: policy.maxAttempts, handler: attempt.handler,
       input: attempt.inputLine(clear), jobPath: spool.path(of: attempt.id, in: .cur), spoolPath: spool.path, node: node,
       logPath: spool.logPath(of: attempt.id), timeout: attempt.job.timeout ?? attempt.handler.timeout,
-      stalledAfter: attempt.handler.stalledAfter, token: token)
+      stalledAfter: attempt.handler.stalledAfter, token: token, reader: attempt.record.submittedBy?.uid)
     do throws(StartProblem) {
       running[attempt.id] = attempt
       try runner.start(request) { [unowned self] event in attemptReported(attempt, event) }

@@ -395,10 +395,15 @@ extension Engine {
     let ctl = spool.descriptor(Spool.Folder.ctl)
     let stem = name.dropLast(5)
     do throws(Errno) {
+      // Whoever may ask may also put a pipe there, which would hold the daemon.
+      do throws(Errno) { try spool.syscalls.unlink(ctl, ".\(stem).reply") } catch {
+        guard error == .noEntry else { throw error }
+      }
       let fd = try spool.syscalls.open(
-        ctl, ".\(stem).reply", flags: O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: 0o644)
+        ctl, ".\(stem).reply", flags: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o640)
       defer { spool.syscalls.close(fd) }
       try spool.syscalls.write(fd, bytes + [0x0A], offset: 0)
+      try spool.syscalls.share(fd, with: try? spool.syscalls.status(ctl, name).uid)
       try spool.syscalls.rename(ctl, ".\(stem).reply", to: ctl, "\(stem).reply", replacing: true)
     } catch {
       logger.warning("cannot answer ctl/\(name): \(error.message)")

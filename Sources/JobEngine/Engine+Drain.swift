@@ -10,6 +10,7 @@ extension Engine {
     switch drain {
     case .no:
       drain = .waiting
+      news?(.stopping)
       let patience = settings.daemon.drain
       if running.isEmpty {
         logger.notice("stopping")

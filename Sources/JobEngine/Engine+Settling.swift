@@ -9,7 +9,10 @@ extension Engine {
   func attemptReported(_ attempt: Attempt, _ event: AttemptEvent) {
     switch event {
     case .progress(let update): progressed(attempt, update)
-    case .log(let line): logger.info("\(attempt.id): \(line.level) \(line.category) \(line.code) \(line.message)")
+    case .log(let line):
+      logger.log(
+        level: line.loggerLevel, "\(attempt.id): \(line.level) \(line.category) \(line.code) \(line.message)",
+        metadata: ["job": "\(attempt.id)", "type": "\(attempt.job.type)"])
     case .ended(let end): ended(attempt, end)
     }
   }
@@ -75,12 +78,13 @@ extension Engine {
   private func learn(_ attempt: Attempt, _ verdict: Verdict) {
     let wasOpen = agenda.types[attempt.typeNumber].circuit.phase != .closed
     switch verdict {
-    case .finish: agenda.learn(attempt.typeNumber, succeeded: true, now: effects.now())
-    case .retry: agenda.learn(attempt.typeNumber, succeeded: false, now: effects.now())
+    case .finish: agenda.learn(attempt.typeNumber, succeeded: true, isTried: attempt.isTried, now: effects.now())
+    case .retry: agenda.learn(attempt.typeNumber, succeeded: false, isTried: attempt.isTried, now: effects.now())
     case .bury(let outcome):
       // The last of several attempts speaks against the type, a permanent failure against the job.
       let isTypes = outcome == .failed && attempt.number >= attempt.job.retryPolicy(attempt.handler.retry).maxAttempts
-      agenda.learn(attempt.typeNumber, succeeded: isTypes ? false : nil, now: effects.now())
+      agenda.learn(
+        attempt.typeNumber, succeeded: isTypes ? false : nil, isTried: attempt.isTried, now: effects.now())
     }
     let type = agenda.types[attempt.typeNumber]
     if case .open(let until) = type.circuit.phase {
@@ -122,7 +126,7 @@ extension Engine {
   /// Hands an attempt back: we interrupted it, or never started it.
   func release(_ attempt: Attempt) {
     guard let claim = attempt.claim.take() else { return }
-    agenda.learn(attempt.typeNumber, succeeded: nil, now: effects.now())
+    agenda.learn(attempt.typeNumber, succeeded: nil, isTried: attempt.isTried, now: effects.now())
     var record = attempt.record
     if attempt.isCancelled {
       let error = JobError(code: "cancelled", message: "cancelled by \(attempt.cancelledBy) before it ran")
@@ -202,6 +206,7 @@ extension Engine {
     case .discardTwin, .refuseTwin:
       break
     default:
+      tell(settlement)
       notices.deadlines.remove(id)
       // It may have come to rest while it waited for others.
       flows.unblock(id)
@@ -212,6 +217,24 @@ extension Engine {
       turnSoon()
     }
     answerCancelled(id)
+  }
+
+  /// A job that died is a line in the system's log, by which its other lines there are found.
+  private func tell(_ settlement: Settlement) {
+    guard settlement.record.state == .dead else { return }
+    let type = settlement.job?.type ?? ""
+    let outcome = settlement.record.outcome?.rawValue ?? "dead"
+    let reason = settlement.record.error.map { ": \($0.message)" } ?? ""
+    logger.notice(
+      "\(settlement.id)\(type.isEmpty ? "" : " (\(type))") is dead, \(outcome)\(reason)",
+      metadata: ["job": "\(settlement.id)", "type": "\(type)"])
+  }
+}
+
+extension LogLine {
+  /// Its level where it is one of ours; an unknown word is only information.
+  fileprivate var loggerLevel: Logger.Level {
+    level == "warn" ? .warning : Logger.Level(rawValue: level.lowercased()) ?? .info
   }
 }
 

@@ -32,6 +32,8 @@ package final class Engine {
   var settings: EngineSettings
   /// Reads the configuration anew; throws what to say when it does not load.
   var reload: (() throws -> EngineSettings)?
+  /// Told how the daemon as a whole is.
+  package var news: ((DaemonNews) -> Void)?
   /// Called when the engine has stopped.
   var stopped: (() -> Void)?
 
@@ -81,6 +83,8 @@ package final class Engine {
   var notices = NoticeDesk()
   /// Who asked for the end of a job, for its audit line.
   var operators: [String: String] = [:]
+  /// Since when jobs with a `delay` have been waiting that somebody moved to `hold/`, which overwrites what the file tells.
+  var held: [String: WallTime] = [:]
   var requests: [ControlRequest] = []
   /// Requests that could not be removed after their answer.
   var answered: Set<String> = []
@@ -95,6 +99,9 @@ package final class Engine {
   var isCommitting = false
   var schedules = ScheduleBook()
   var firingTimer: LoopTimer?
+  /// When waiting jobs with `expires_at` are to be looked at again.
+  var expiries = Deadlines<String>()
+  var clock = ClockWatch()
   private var timer: LoopTimer?
   private var rescanTimer: LoopTimer?
 
@@ -208,7 +215,9 @@ package final class Engine {
   /// Does what is to be done now. Called before every wait of the loop.
   func turn() {
     turnIsScheduled = false
+    watchClock()
     checkSpaceIfDue()
+    noteExpired()
     fireSchedules()
     takeArrivals()
     settle()
@@ -241,7 +250,8 @@ package final class Engine {
   private func scheduleTimer() {
     if let timer { loop.cancel(timer) }
     timer = nil
-    guard drain == .no, let due = [agenda.nextDue(), notices.deadlines.next()].compactMap(\.self).min() else { return }
+    let dues = [agenda.nextDue(), notices.deadlines.next(), expiries.next(), notices.nextDigest]
+    guard drain == .no, let due = dues.compactMap(\.self).min() else { return }
     // Wall time may jump; a look at least once a minute finds out. Rounded up, so as not to wake just before.
     let wait = max(.milliseconds(1), min(due - effects.now() + .milliseconds(1), .seconds(60)))
     timer = loop.after(wait) {}
@@ -329,7 +339,7 @@ package final class Engine {
   /// until it changes.
   func raise(_ code: String, _ message: String) {
     guard status.alert(code, message, at: effects.now()) else { return }
-    logger.warning("\(message)")
+    logger.warning("\(message)", metadata: ["alert": "\(code)"])
     do throws(SpoolError) {
       try transitions.audit.append(.alert, at: effects.now()) { writer in
         writer.key("code")
@@ -401,6 +411,7 @@ package final class Engine {
     // A bad edit keeps what was there before.
     for name in new.brokenSchedules.keys { new.schedules[name] = settings.schedules[name] }
     let old = settings.handlers
+    let rerated = Set(new.handlers.values.filter { old[$0.type]?.rate != $0.rate }.map(\.type))
     settings = new
     // What waits is held by the values it was looked at with; under other rules it has others.
     let rekeyed = Set(
@@ -412,6 +423,9 @@ package final class Engine {
     forgiveReceivers()
     accounts.forgetMemberships()
     configureAgenda()
+    if !rerated.isEmpty {
+      do throws(SpoolError) { try rebuildRates(of: rerated, now: effects.now()) } catch { troubled(error) }
+    }
     configureSchedules(effects.now())
     raiseBrokenSchedules()
     status.touch()
@@ -421,6 +435,8 @@ package final class Engine {
 
   package func reloadConfiguration(by who: String) {
     guard let reload else { return }
+    news?(.reloading)
+    defer { news?(.reloaded) }
     do {
       let new = try reload()
       calm("config")

@@ -17,6 +17,17 @@ package protocol JobRunner: AnyObject {
   func hurry()
 }
 
+/// What the engine tells whoever watches over the daemon as a whole, such as systemd. Called on the engine's thread.
+package enum DaemonNews: Sendable, Equatable {
+  /// Whenever `status.json` is written.
+  case counts(running: Int, waiting: Int, state: String, alerts: Int)
+  case reloading
+  /// The configuration is the new one, or stays the old one.
+  case reloaded
+  /// No job is started any more; those that run get their time.
+  case stopping
+}
+
 /// One attempt, ready to run.
 package struct AttemptRequest: Sendable {
   package var id: String
@@ -35,10 +46,13 @@ package struct AttemptRequest: Sendable {
   package var stalledAfter: Duration?
   /// Marks every process of this spool's handlers (`JOBSPOOL_TOKEN`), so that a later daemon finds what a dead one left.
   package var token: String
+  /// Who may read the job's log besides those who may read all: whose job it is. nil: nobody.
+  package var reader: UInt32?
 
   package init(
     id: String, attempt: Int, maxAttempts: Int, handler: HandlerSettings, input: [UInt8], jobPath: String,
-    spoolPath: String, node: String, logPath: String, timeout: Duration, stalledAfter: Duration?, token: String
+    spoolPath: String, node: String, logPath: String, timeout: Duration, stalledAfter: Duration?, token: String,
+    reader: UInt32? = nil
   ) {
     self.id = id
     self.attempt = attempt
@@ -52,6 +66,7 @@ package struct AttemptRequest: Sendable {
     self.timeout = timeout
     self.stalledAfter = stalledAfter
     self.token = token
+    self.reader = reader
   }
 }
 

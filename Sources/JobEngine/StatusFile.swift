@@ -58,6 +58,8 @@ extension Engine {
       loop.after(wait) { [unowned self] in statusIsScheduled = false }
     }
     guard write else { return }
+    news?(
+      .counts(running: running.count, waiting: agenda.count, state: statusWord, alerts: status.alerts.count))
     let bytes = statusJSON()
     do throws(Errno) {
       let fd = try spool.syscalls.open(
@@ -76,6 +78,8 @@ extension Engine {
     status.failure = nil
   }
 
+  private var statusWord: String { drain != .no ? "draining" : isLowOnDisk ? "low_disk" : "running" }
+
   private func statusJSON() -> [UInt8] {
     var writer = JSONWriter(reserving: 2048)
     writer.beginObject()
@@ -90,7 +94,7 @@ extension Engine {
     writer.key("updated_at")
     writer.time(effects.now())
     writer.key("state")
-    writer.string(drain != .no ? "draining" : isLowOnDisk ? "low_disk" : "running")
+    writer.string(statusWord)
     writer.key("paused")
     writer.bool(isPaused)
     writer.key("max_jobs")
@@ -114,6 +118,9 @@ extension Engine {
       writer.int(type.scheduled)
       writer.key("paused")
       writer.bool(type.isPaused)
+      if case .open(let until) = type.circuit.phase { writeCircuit(type.circuit.failures, until, to: &writer) }
+      if type.circuit.phase == .halfOpen { writeCircuit(type.circuit.failures, nil, to: &writer) }
+      writeRate(of: type.name, to: &writer)
       if let broken = type.broken {
         writer.key("broken")
         writer.string(broken)

@@ -55,7 +55,7 @@ final class ExecAttempt {
     inputRest = request.input[...]
     log = JobLog(
       path: request.logPath, header: "--- attempt \(request.attempt) \(WallTime.now.rfc3339) ---",
-      limit: Limits.jobLogBytes)
+      limit: Limits.jobLogBytes, reader: request.reader)
     pipes = try Pipes()
     // Most jobs fit into the pipe: then the handler finds its input complete and nobody has to come back for it.
     writeInput()

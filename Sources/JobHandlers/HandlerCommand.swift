@@ -21,7 +21,8 @@ package enum HandlerCommand {
     if !bounds.isEmpty { words += [try tool("prlimit")] + bounds + ["--"] }
     if let account {
       words += [
-        try tool("setpriv"), "--reuid=\(account.user)", "--regid=\(account.group)", "--init-groups", "--",
+        try tool("setpriv"), "--reuid=\(account.user)", "--regid=\(account.group)", "--init-groups",
+        "--inh-caps=-all", "--ambient-caps=-all", "--",
       ]
     }
     // Without a prefix the program sees the name it was called by; execvp in a prefix wants the path.

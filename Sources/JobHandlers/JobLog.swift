@@ -12,16 +12,20 @@ final class JobLog {
   private let path: String
   private let header: String
   private let limit: Int
+  private let reader: UInt32?
   private var file: Int32 = -1
   private var room = 0
   private var atLineStart = true
   private var closed = false
 
-  /// - Parameter header: a line without newline that opens what this attempt writes.
-  init(path: String, header: String, limit: Int) {
+  /// - Parameters:
+  ///   - header: a line without newline that opens what this attempt writes.
+  ///   - reader: who else may read it: whose job it is.
+  init(path: String, header: String, limit: Int, reader: UInt32? = nil) {
     self.path = path
     self.header = header
     self.limit = limit
+    self.reader = reader
   }
 
   deinit { close() }
@@ -57,6 +61,11 @@ final class JobLog {
     guard room > 0 else {
       close()
       return false
+    }
+    if status.st_size == 0, let reader, reader != 0, reader != geteuid(), spool_grant_read(file, reader) != 0,
+      errno != EOPNOTSUPP
+    {
+      return fail("cannot be opened to whose job it is", errno)
     }
     var last: UInt8 = 0x0A
     if status.st_size > 0 { _ = pread(file, &last, 1, status.st_size - 1) }

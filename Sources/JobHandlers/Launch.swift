@@ -13,6 +13,7 @@ final class Launch {
   private let program: String
   private let words: CStringList
   private let fixed: CStringList
+  private let becomesOther: Bool
 
   /// Throws `.broken` with a message that names the handler file.
   init(_ settings: HandlerSettings, inherited: [[CChar]], searchPath: String) throws(StartProblem) {
@@ -47,6 +48,7 @@ final class Launch {
     }
     fixed = CStringList(Environment.fixed(inherited: inherited, settings: settings, account: account))
     self.settings = settings
+    becomesOther = account != nil
   }
 
   /// Whether the program can still be executed; otherwise a new `Launch` says what is wrong, or finds it elsewhere.
@@ -61,6 +63,9 @@ final class Launch {
     var pid: pid_t = 0
     let error = withExtendedLifetime(own) {
       OwnChildren.shared.start {
+        // setpriv inherits what it needs, and gives it away; no other handler ever has it.
+        if becomesOther, geteuid() != 0, spool_lend_identity() != 0 { return .failure(errno) }
+        defer { if becomesOther { _ = spool_clear_ambient() } }
         let error = spool_spawn(executable, words.pointers, environment, directory, files, &pid)
         return error == 0 ? .success(pid) : .failure(error)
       }

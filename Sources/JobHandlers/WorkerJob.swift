@@ -59,7 +59,7 @@ final class WorkerJob {
     if let log { return log }
     let opened = JobLog(
       path: request.logPath, header: "--- attempt \(request.attempt) \(WallTime.now.rfc3339) ---",
-      limit: Limits.jobLogBytes)
+      limit: Limits.jobLogBytes, reader: request.reader)
     log = opened
     return opened
   }

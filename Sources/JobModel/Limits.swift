@@ -36,6 +36,10 @@ package enum Limits {
   package static let retentionWalkSeconds = 86_400
   /// After the disk was full, this much must be free before it is asked again, however small `min_free` is.
   package static let roomAfterFullDisk = 256 << 10
+  /// Jobs moved to `hold/` by hand of which the daemon remembers since when they waited.
+  package static let heldRemembered = 10_000
+  /// Values of a rate that have no room now, of which status.json tells, per type; of others the audit log does.
+  package static let rateValuesPublished = 50
   /// Odd names in `new/` of which each gets an alert of its own.
   package static let namesReported = 20
   /// Bytes of a job's log kept per job.

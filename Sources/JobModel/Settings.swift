@@ -101,6 +101,8 @@ package struct NoticeSettings: Sendable, Equatable {
   package var command: [String] = []
   /// Key of the Standard Webhooks signature.
   package var secret: String?
+  /// Notices that may be sent in a time; what is above is told in one, later.
+  package var atMost = Rate(limit: 30, per: .seconds(60))
   package init() {}
 
   /// The bytes of a secret as Standard Webhooks writes it: `whsec_`, which may be missing, and base64 of 16 bytes or more.

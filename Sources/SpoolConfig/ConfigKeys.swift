@@ -12,6 +12,7 @@ package enum ConfigKeys: Sendable {
         "retain.done", "retain.dead", "retain.log", "retain.done_max", "retain.dead_max",
         "pools.NAME.concurrency",
         "notify.on", "notify.types", "notify.webhook", "notify.format", "notify.command", "notify.secret",
+        "notify.at_most",
       ]
     case .handler:
       [

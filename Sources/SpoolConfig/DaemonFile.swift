@@ -108,6 +108,7 @@ enum DaemonFile {
     notice.secret = reader.value("secret", "whsec_ and base64 of at least 16 bytes, as the receiver shows it") { node in
       node.plainText.flatMap { NoticeSettings.signingKey($0) == nil ? nil : $0 }
     }
+    notice.atMost = reader.value("at_most", Rate.expected) { $0.plainText.flatMap(Rate.init(text:)) } ?? notice.atMost
     switch (reader["webhook"] != nil, reader["command"] != nil) {
     case (true, true): reader.refuse("command", "either webhook or command, not both: write a second [[notify]]")
     case (false, false): reader.refuse("webhook", "is missing: a notice needs webhook or command")

@@ -124,7 +124,7 @@ extension SpoolReader {
     switch file.state {
     case .new:
       if let job {
-        let due = job.due(firstSeen: file.changed)
+        let due = job.due(firstSeen: file.changed, now: now)
         row.due = due
         if try parents.blocker(of: job, id: file.id) != nil {
           row.phase = .blocked

@@ -32,6 +32,9 @@ package struct JobRow: Sendable, Equatable {
   package var finishedAt: WallTime?
   /// Attempts used, the running one included.
   package var attempt = 0
+  /// How long the last attempt ran, and waited before; where the one who made the row knows.
+  package var run: Duration?
+  package var wait: Duration?
   package var tags: [String] = []
   /// JSON text of an object.
   package var meta: [UInt8]?
@@ -121,6 +124,14 @@ package struct JobRow: Sendable, Equatable {
     if let finishedAt {
       writer.key("finished_at")
       writer.time(finishedAt)
+    }
+    if let run {
+      writer.key("run_s")
+      writer.double(Double(run.inMicroseconds) / 1e6)
+    }
+    if let wait {
+      writer.key("wait_s")
+      writer.double(Double(wait.inMicroseconds) / 1e6)
     }
   }
 }

@@ -27,6 +27,12 @@ package struct Redaction: Sendable {
     }
     return masked + bytes[at...]
   }
+
+  /// The same for the value of `meta` by itself.
+  func apply(toMeta meta: [UInt8]) -> [UInt8] {
+    let key = Array("{\"meta\":".utf8)
+    return Array(apply(to: key + meta + [UInt8(ascii: "}")]).dropFirst(key.count).dropLast())
+  }
 }
 
 extension SpoolReader {

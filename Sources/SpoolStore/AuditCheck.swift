@@ -56,7 +56,7 @@ package struct AuditCheck: Sendable {
   /// Looks at all files of all nodes.
   package init(_ spool: Spool) throws(SpoolError) {
     var chains: [String: Chain] = [:]
-    let isLive = SpoolLock.isHeld(spool)
+    let isLive = SpoolLock.isHeld(spool) != false
     let all = try AuditFile.list(spool)
     for file in all {
       guard spool.hasRoot("log/\(file.name)") else { continue }

@@ -22,14 +22,14 @@ package struct Control: Sendable {
       if let answer = try take("\(name).reply") { return answer }
       usleep(pause)
       pause = min(pause * 2, 20_000)
-      if pause == 20_000, !SpoolLock.isHeld(spool) { break }
+      if pause == 20_000, SpoolLock.isHeld(spool) == false { break }
     }
     if let answer = try take("\(name).reply") { return answer }
     // Nobody has taken it up; left there, the next daemon would.
     try? spool.syscalls.unlink(folder, "\(name).json")
     throw SpoolError(
       .locked,
-      SpoolLock.isHeld(spool)
+      SpoolLock.isHeld(spool) ?? true
         ? "the daemon of \(spool.path) did not answer within \(DurationText.format(timeout)); try again, or see its log"
         : "the daemon of \(spool.path) has just ended; try again")
   }

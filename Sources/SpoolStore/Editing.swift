@@ -40,11 +40,12 @@ extension Operator {
       try replace(id, in: state, by: job)
       return state
     }
+    // Before the claim's rename overwrites it: a delay goes on counting from there.
+    let firstSeen = try firstSeen(id)
     guard let claim = try transitions.claim(id, limit: maxJobBytes) else {
       throw SpoolError(.noSuchJob, "\(id) is not waiting any more")
     }
     let uid = claim.uid
-    let firstSeen = claim.firstSeen
     let failure: SpoolError?
     do throws(SpoolError) {
       try replace(id, in: .cur, by: job, uid: uid, firstSeen: firstSeen)

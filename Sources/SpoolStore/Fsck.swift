@@ -254,10 +254,10 @@ package struct Fsck {
   // MARK: What lies about
 
   private mutating func checkClaimed() throws(SpoolError) {
-    guard !SpoolLock.isHeld(spool) else { return }
+    guard SpoolLock.isHeld(spool) == false else { return }
     for id in (names[.cur] ?? []).sorted() where try spool.exists(id, in: .cur) {
       // A daemon that started a moment ago is putting them right.
-      if SpoolLock.isHeld(spool) { return }
+      if SpoolLock.isHeld(spool) != false { return }
       add(
         .claimedWithoutDaemon, "cur/\(id).json", "claimed, but no daemon runs; the next start of jobspoold takes it up",
         job: id)

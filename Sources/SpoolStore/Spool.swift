@@ -38,7 +38,7 @@ package struct Spool: Sendable {
   package init(_ path: String, syscalls: any SpoolSyscalls = RealSyscalls()) throws(SpoolError) {
     let root: Int32
     do throws(Errno) {
-      root = try syscalls.open(AT_FDCWD, path, flags: O_RDONLY | O_DIRECTORY, mode: 0)
+      root = try Spool.openRoot(path, syscalls)
     } catch {
       if error == .noEntry {
         throw SpoolError(.noSpool, "no such spool; make one with 'jobspool init \(path)'", path: path)
@@ -80,6 +80,16 @@ package struct Spool: Sendable {
     self.path = Spool.absolute(path)
     self.syscalls = syscalls
     descriptors = Descriptors(root: root, folders: folders, unreadable: unreadable)
+  }
+
+  /// A producer of a system spool may pass through its top without listing it.
+  private static func openRoot(_ path: String, _ syscalls: any SpoolSyscalls) throws(Errno) -> Int32 {
+    do throws(Errno) {
+      return try syscalls.open(AT_FDCWD, path, flags: O_RDONLY | O_DIRECTORY, mode: 0)
+    } catch {
+      guard error == .access else { throw error }
+      return try syscalls.open(AT_FDCWD, path, flags: spool_o_path() | O_DIRECTORY, mode: 0)
+    }
   }
 
   private static func open(
@@ -182,9 +192,10 @@ extension Spool {
   /// Makes sure that the file system can rename without replacing, on which every claim rests.
   package func checkRename() throws(SpoolError) {
     let tmp = descriptor(Folder.tmp)
-    let name = ".rename-check.\(getpid())"
+    // A name nobody can have taken: a pipe that a producer put there would hold the start.
+    let name = ".rename-check.\(String(spool_random(), radix: 36))"
     do throws(Errno) {
-      let fd = try syscalls.open(tmp, name, flags: O_WRONLY | O_CREAT | O_NOFOLLOW, mode: 0o600)
+      let fd = try syscalls.open(tmp, name, flags: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
       syscalls.close(fd)
       defer { try? syscalls.unlink(tmp, "\(name).moved") }
       try syscalls.rename(tmp, name, to: tmp, "\(name).moved", replacing: false)

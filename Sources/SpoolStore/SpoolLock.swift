@@ -18,7 +18,7 @@ package final class SpoolLock: Sendable {
   package init(_ spool: Spool, node: String, program: String) throws(SpoolError) {
     let path = "\(spool.path)/lock"
     do throws(Errno) {
-      fd = try spool.syscalls.open(spool.root, "lock", flags: O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o644)
+      fd = try spool.syscalls.open(spool.root, "lock", flags: O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o640)
     } catch {
       throw SpoolError(doing: "opening the lock", path: path, error)
     }
@@ -45,13 +45,16 @@ package final class SpoolLock: Sendable {
 
   deinit { close(fd) }
 
-  /// Whether anybody holds the lock, tested with F_OFD_GETLK.
-  package static func isHeld(_ spool: Spool) -> Bool {
-    guard let fd = try? spool.syscalls.open(spool.root, "lock", flags: O_RDONLY | O_NOFOLLOW, mode: 0) else {
-      return false
+  /// Whether anybody holds the lock, tested with F_OFD_GETLK; nil when this user may not know. (A producer of a system
+  /// spool may not open the file: with a read lock on it he could keep the daemon from starting.)
+  package static func isHeld(_ spool: Spool) -> Bool? {
+    do throws(Errno) {
+      let fd = try spool.syscalls.open(spool.root, "lock", flags: O_RDONLY | O_NOFOLLOW, mode: 0)
+      defer { close(fd) }
+      return spool_is_locked(fd) == 1
+    } catch {
+      return error == .access ? nil : false
     }
-    defer { close(fd) }
-    return spool_is_locked(fd) == 1
   }
 
   /// Who holds it; nil when nobody does, or the file does not say.

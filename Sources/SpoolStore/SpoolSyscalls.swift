@@ -39,6 +39,22 @@ package protocol SpoolSyscalls: Sendable {
   /// Does not follow a link in the last component.
   func status(_ directory: Int32, _ name: String) throws(Errno) -> FileStatus
   func status(_ fd: Int32) throws(Errno) -> FileStatus
+  /// An entry of the access control list: this user may read the open file.
+  func grantRead(_ fd: Int32, to uid: UInt32) throws(Errno)
+}
+
+extension SpoolSyscalls {
+  package func grantRead(_ fd: Int32, to uid: UInt32) throws(Errno) {
+    guard spool_grant_read(fd, uid) == 0 else { throw .current }
+  }
+
+  /// Lets the one whose job it is read a file of ours. Where the file system has no such lists, the modes say all.
+  package func share(_ fd: Int32, with uid: UInt32?) throws(Errno) {
+    guard let uid, uid != 0, uid != geteuid() else { return }
+    do throws(Errno) { try grantRead(fd, to: uid) } catch {
+      guard error == Errno(EOPNOTSUPP) else { throw error }
+    }
+  }
 }
 
 /// The kernel's.

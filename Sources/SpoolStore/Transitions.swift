@@ -152,7 +152,7 @@ package final class Transitions {
         isSealed = true
       }
       if !isOurs || isSealed {
-        let copy = try adopt(id, bytes)
+        let copy = try adopt(id, bytes, for: isOurs ? nil : status.uid)
         syscalls.close(fd)
         fd = copy
       }
@@ -177,8 +177,11 @@ package final class Transitions {
     }
   }
 
-  /// Replaces `cur/ID.json` by a copy that is ours alone, durable before the original goes.
-  private func adopt(_ id: String, _ bytes: [UInt8], in state: JobState = .cur) throws(SpoolError) -> Int32 {
+  /// Replaces `cur/ID.json` by a copy that is ours alone, durable before the original goes. Whose job it is may read the
+  /// copy, as he could his own file, wherever it goes.
+  private func adopt(
+    _ id: String, _ bytes: [UInt8], in state: JobState = .cur, for reader: UInt32? = nil
+  ) throws(SpoolError) -> Int32 {
     let name = ".adopt.\(id)"
     let tmp = spool.descriptor(Spool.Folder.tmp)
     do throws(Errno) {
@@ -186,6 +189,7 @@ package final class Transitions {
       let fd = try syscalls.open(tmp, name, flags: O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o640)
       do throws(Errno) {
         try syscalls.write(fd, bytes, offset: 0)
+        try syscalls.share(fd, with: reader)
         try syscalls.sync(fd)
         try syscalls.rename(tmp, name, to: spool.descriptor(state), JobID.fileName(id), replacing: true)
         return fd
@@ -269,7 +273,7 @@ package final class Transitions {
     if settlement.transition == .discardTwin {
       // Nothing of it will stay.
     } else if settlement.isWhole {
-      try stageBare(settlement.id, record: settlement.record)
+      try stageBare(settlement.id, record: settlement.record, for: settlement.claim.uid)
     } else if case .success(let job) = settlement.claim.content {
       try put(
         job.ending(record: settlement.recordJSON), at: job.head, over: settlement.claim.size,
@@ -395,7 +399,8 @@ package final class Transitions {
       job = Job(bytes: bare, type: "", head: head, tail: head)
     }
     // By a copy, in one step: half of it would be a file that no line of the log explains.
-    let fd = try adopt(id, prefix + (record.map { job.ending(record: $0) } ?? tail), in: state)
+    let whole = prefix + (record.map { job.ending(record: $0) } ?? tail)
+    let fd = try adopt(id, whole, in: state, for: Transitions.submitter(in: whole))
     syscalls.close(fd)
     return nil
   }
@@ -404,6 +409,11 @@ package final class Transitions {
 
   /// How the copies of edits begin in `tmp/`.
   static let editPrefix = ".edit."
+
+  /// Whose job a text of ours says it is.
+  private static func submitter(in bytes: [UInt8]) -> UInt32? {
+    (try? JobScanner.scan(bytes))?.record?.submittedBy?.uid
+  }
 
   /// Writes the edited file, whole and durable, beside the spool's folders of jobs.
   func stageEdit(_ id: String, _ bytes: [UInt8]) throws(SpoolError) {
@@ -414,6 +424,7 @@ package final class Transitions {
       let fd = try syscalls.open(tmp, name, flags: O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o640)
       defer { syscalls.close(fd) }
       try syscalls.write(fd, bytes, offset: 0)
+      try syscalls.share(fd, with: Transitions.submitter(in: bytes))
       try syscalls.sync(fd)
       try syscalls.sync(tmp)
     } catch {
@@ -451,7 +462,7 @@ package final class Transitions {
   }
 
   /// Writes the object that stands for a file the scanner refused.
-  private func stageBare(_ id: String, record: JobRecord) throws(SpoolError) {
+  private func stageBare(_ id: String, record: JobRecord, for reader: UInt32) throws(SpoolError) {
     let name = ".bare.\(id)"
     let tmp = spool.descriptor(Spool.Folder.tmp)
     do throws(Errno) {
@@ -459,6 +470,7 @@ package final class Transitions {
       let fd = try syscalls.open(tmp, name, flags: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o640)
       defer { syscalls.close(fd) }
       try syscalls.write(fd, Job.bare(record: record), offset: 0)
+      try syscalls.share(fd, with: record.submittedBy?.uid ?? reader)
       try syscalls.sync(fd)
     } catch {
       throw SpoolError(doing: "writing the record", path: "\(spool.path)/tmp/\(name)", error)

@@ -28,7 +28,7 @@ struct Operations {
     let clock = ContinuousClock()
     let deadline = clock.now + Operations.patience
     while true {
-      if SpoolLock.holder(reader.spool)?.program == "jobspoold" { return try ask(verb, ids) }
+      if mustAsk { return try ask(verb, ids) }
       do throws(SpoolError) {
         return try act { transitions, now, by throws(SpoolError) in
           try Operations.perform(verb, ids, transitions, now, by, reader.configuration?.settings.maxJobBytes)
@@ -49,7 +49,7 @@ struct Operations {
     let clock = ContinuousClock()
     let deadline = clock.now + Operations.patience
     while true {
-      if SpoolLock.holder(reader.spool)?.program == "jobspoold" {
+      if mustAsk {
         var writer = JSONWriter(reserving: text.count + 256)
         writer.beginObject()
         writer.key("do")
@@ -72,6 +72,11 @@ struct Operations {
         usleep(20_000)
       }
     }
+  }
+
+  /// A daemon runs; or this user may not know, and could not act by himself anyway.
+  private var mustAsk: Bool {
+    SpoolLock.holder(reader.spool)?.program == "jobspoold" || SpoolLock.isHeld(reader.spool) == nil
   }
 
   // MARK: Without a daemon

@@ -20,19 +20,28 @@ final class Daemon {
   private let engine: Engine
   private let runner: HandlerRunner
   private let arrivals: Arrivals
+  private let manager: ServiceManager?
 
   /// Takes the lock and ends what an earlier daemon left running.
   init(spool path: String, config: String?, startsWeb: Bool) throws {
-    var logger = Logger(label: "jobspoold") { _ in StderrLog() }
+    var logger = Logger(label: "jobspoold") { _ in
+      if let journal = JournalLog() { return journal }
+      return StderrLog()
+    }
     logger.logLevel = .info
     self.logger = logger
     self.startsWeb = startsWeb
     configPath = config
     // Job files and logs are nobody else's by default; the packaged spool opens what it wants to by ACL.
     umask(0o027)
+    // What lets the daemon read the files of producers is not for handlers.
+    guard spool_clear_ambient() == 0 else {
+      throw Failure(exit: 71, message: "cannot give up ambient capabilities: \(String(cString: strerror(errno)))")
+    }
     Daemon.raiseDescriptorLimit()
     do {
       loop = try EventLoop()
+      manager = ServiceManager(loop)
       spool = try Spool(path)
       let configuration = Configuration.load(spool: spool.path, config: config)
       try Daemon.check(configuration)
@@ -67,6 +76,7 @@ final class Daemon {
       for signal in [SIGTERM, SIGINT] { try loop.onSignal(signal) { [engine] in engine.stop() } }
       try loop.onSignal(SIGHUP) { [engine] in engine.reloadConfiguration(by: "SIGHUP") }
       let started = EventLoop.now
+      engine.news = { [manager] in manager?.hear($0) }
       try engine.start(
         reload: { [spool, configPath, runner, logger] in
           let configuration = Configuration.load(spool: spool.path, config: configPath)
@@ -77,6 +87,7 @@ final class Daemon {
         stopped: { [loop, runner] in runner.close { loop.stop() } })
       arrivals.start(engine)
       checkWeb()
+      manager?.ready()
       logger.notice(
         "jobspoold \(jobspoolVersion) runs on \(spool.path), started in \((EventLoop.now - started).inMilliseconds) ms")
       // Parsing arguments and configuration touched most of the program once; running jobs needs a fraction of it.
@@ -137,7 +148,7 @@ final class Daemon {
     }
     guard !pointers.isEmpty else { return }
     do throws(SecretProblem) {
-      let environment = getenv(DataKey.environmentVariable).map { String(cString: $0) }
+      let environment = Daemon.keyFile
       let (key, isNew) = try DataKey.prepare(in: configuration.folder, environment: environment)
       if isNew {
         let path = DataKey.file(in: configuration.folder, environment: environment)
@@ -151,6 +162,15 @@ final class Daemon {
         settings.broken[type] = "encrypt needs its key: \(error.message)"
       }
     }
+  }
+
+  /// Where the private key is, if not beside the configuration: what the environment says, or the copy that systemd made
+  /// (`LoadCredential=data.key:…`).
+  private static var keyFile: String? {
+    if let set = getenv(DataKey.environmentVariable) { return String(cString: set) }
+    guard let folder = getenv("CREDENTIALS_DIRECTORY").map({ String(cString: $0) }) else { return nil }
+    let path = "\(folder)/data.key"
+    return access(path, F_OK) == 0 ? path : nil
   }
 
   private static var hostName: String {

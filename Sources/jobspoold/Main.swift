@@ -28,8 +28,12 @@ struct Jobspoold: ParsableCommand {
   @Flag(help: "Do not start jobspool-web, whatever [web] listen says.")
   var noWeb = false
 
+  @Flag(help: "Make the key of sealed fields beside the configuration, unless it is there, and end.")
+  var makeKeys = false
+
   mutating func run() throws {
     do {
+      if makeKeys { return try KeyMaking.run(spool: spoolPath(), config: config) }
       let daemon = try Daemon(spool: spoolPath(), config: config, startsWeb: !noWeb)
       try daemon.run()
     } catch let failure as Failure {

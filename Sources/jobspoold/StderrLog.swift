@@ -14,16 +14,20 @@ struct StderrLog: LogHandler {
     set { metadata[key] = newValue }
   }
 
-  func log(event: LogEvent) {
-    let priority: Int
-    switch event.level {
-    case .trace, .debug: priority = 7
-    case .info: priority = 6
-    case .notice: priority = 5
-    case .warning: priority = 4
-    case .error: priority = 3
-    case .critical: priority = 2
+  /// The number of syslog(3).
+  static func priority(of level: Logger.Level) -> Int {
+    switch level {
+    case .trace, .debug: 7
+    case .info: 6
+    case .notice: 5
+    case .warning: 4
+    case .error: 3
+    case .critical: 2
     }
+  }
+
+  func log(event: LogEvent) {
+    let priority = StderrLog.priority(of: event.level)
     let start = isJournal ? "<\(priority)>" : "\(Effects.wallTime().rfc3339) "
     let word = priority <= 4 && !isJournal ? "\(event.level.rawValue): " : ""
     // A message may quote what came from outside; a line stays a line.

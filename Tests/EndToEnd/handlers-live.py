@@ -148,6 +148,8 @@ echo '{"progress":60,"stage":"write"}' >&3""", once)
     spool.handler("no-shell", "echo", once, interpreter="/no/such/interpreter")
     spool.drop("no-shell", {"type": "no-shell"})
     until(lambda: "handler:no-shell" in spool.alerts() or spool.states("no-shell") == ["dead"], "no interpreter is said")
+    # The alert is published a moment before the job is back.
+    until(lambda: spool.states("no-shell") != ["cur"], "its job has left cur/")
     same(spool.states("no-shell"), ["new"], f"its job ({spool.alerts().get('handler:no-shell')})")
 
     check(spool.starts == 1 and spool.process.poll() is None, "the daemon ran on through all of it")

@@ -30,7 +30,8 @@ import Testing
     #expect(
       words == [
         "/usr/bin/nice", "-n", "-5", "/usr/bin/prlimit", "--data=268435456", "--cpu=30", "--nofile=256", "--",
-        "/usr/bin/setpriv", "--reuid=33", "--regid=34", "--init-groups", "--", "/opt/tool", "-x",
+        "/usr/bin/setpriv", "--reuid=33", "--regid=34", "--init-groups",
+        "--inh-caps=-all", "--ambient-caps=-all", "--", "/opt/tool", "-x",
       ])
   }
 

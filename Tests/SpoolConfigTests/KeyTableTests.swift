@@ -93,6 +93,9 @@ private func assignment(_ key: String, _ value: String) -> String {
     ) {
       $0.notices = [notice { $0.secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZg==" }]
     },
+    Row("notify.at_most", "\"5/1h\"\non = [\"dead\"]\nwebhook = \"https://a\"", bad: ["5", "\"5\"", "\"0/1m\""]) {
+      $0.notices = [notice { $0.atMost = Rate(limit: 5, per: .seconds(3600)) }]
+    },
   ]
 
   private static func notice(_ change: (inout NoticeSettings) -> Void) -> NoticeSettings {

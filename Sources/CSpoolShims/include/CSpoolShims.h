@@ -4,6 +4,7 @@
 
 #include "spool_files.h"
 #include "spool_process.h"
+#include "spool_service.h"
 #include "spool_watch.h"
 
 #endif
