@@ -90,8 +90,11 @@ package struct Restoration {
     var copies = try copies(of: id)
     if isGone {
       // A file that waits may be another one, dropped under the name that had become free.
-      let sha256 = trace?.record.flatMap(Recovery.record)?.sha256
-      for copy in copies where copy.state != .new || copy.dropped == sha256 { try drop(id, copy.state, &report) }
+      var known = Set(copies.compactMap(\.recorded))
+      if let sha256 = trace?.record.flatMap(Recovery.record)?.sha256 { known.insert(sha256) }
+      for copy in copies where copy.state != .new || known.contains(copy.dropped) {
+        try drop(id, copy.state, &report)
+      }
       return
     }
     guard !copies.isEmpty else {
@@ -109,11 +112,15 @@ package struct Restoration {
       }
       return
     }
-    // The best to begin with: one that reads as a job, in the place it was to go to or on the way there.
+    // The best to begin with: one that reads as a job, in the place it was to go to or on the way there. Of a refused file
+    // the file itself, not the object that stands for it.
     let order: [JobState] = [.cur, .done, .dead, .new, .hold]
     copies.sort { one, other in
       let rank = { (copy: Copy) in
-        (copy.job == nil ? 1 : 0, copy.state == wanted ? 0 : 1, order.firstIndex(of: copy.state) ?? 0)
+        (
+          copy.job?.isBare == true ? 2 : copy.job == nil ? 1 : 0, copy.state == wanted ? 0 : 1,
+          order.firstIndex(of: copy.state) ?? 0
+        )
       }
       return rank(one) < rank(other)
     }
@@ -131,14 +138,12 @@ package struct Restoration {
 
   /// Where the log says that the job's file was; nil: it does not say.
   private static func state(_ trace: AuditTrace) -> JobState? {
-    if trace.claim != nil { return .cur }
     if trace.isSettled { return trace.settle?["to"]?.string.flatMap(JobState.init(rawValue:)) }
     switch trace.last {
-    case .submitted, .requeued: return .new
-    // From hold; a run that was handed back is settled.
-    case .released: return .new
+    // A release from hold: a run that was handed back is settled.
+    case .submitted, .requeued, .released: return .new
     case .held: return .hold
-    default: return nil
+    default: return trace.claim == nil ? nil : .cur
     }
   }
 
