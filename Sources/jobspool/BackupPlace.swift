@@ -60,7 +60,8 @@ struct BackupPlace {
     let empty = try ScratchFolder()
     // What the source does not have is deleted, as far as the filters let rsync look.
     let filters = names.map { "--include=/\($0)/***" } + ["--exclude=*"]
-    try rsync.copy(["--delete"] + filters, from: "\(empty.path)/", to: "\(path)/")
+    try rsync.copy(
+      ["--delete", "--no-p", "--no-o", "--no-g", "--no-t"] + filters, from: "\(empty.path)/", to: "\(path)/")
   }
 
   /// Points `latest` to a generation.

@@ -81,7 +81,7 @@ class Load:
                 data = b'{"type":"work","nonsense":1}'
             elif n % 61 == 7:
                 data = json.dumps({"type": "work", "delay": "1h", "payload": {"n": n, "fails": 0, "fill": 0}}).encode()
-            elif n % 50 == 3:
+            elif n % 120 == 3:
                 data = json.dumps({"type": "slow", "payload": {"n": n}}).encode()
             else:
                 data = json.dumps({"type": "work", "payload": {
