@@ -17,6 +17,8 @@ package struct BackupManifest: Sendable, Equatable {
   package var log: LogMark
   /// Jobs whose files were copied after that moment, so that they may be ahead of the log.
   package var late: [String]
+  /// Jobs that the log knows at that moment and that were removed before they could be copied.
+  package var removed: [String]
   /// Files of jobs in it, by folder.
   package var jobs: [String: Int]
   package var hasSecrets: Bool
@@ -32,6 +34,7 @@ package struct BackupManifest: Sendable, Equatable {
     began = LogMark()
     log = LogMark()
     late = []
+    removed = []
     jobs = [:]
     hasSecrets = false
   }
@@ -60,10 +63,12 @@ package struct BackupManifest: Sendable, Equatable {
       }
       writer.endObject()
     }
-    writer.key("late")
-    writer.beginArray()
-    for id in late { writer.string(id) }
-    writer.endArray()
+    for (key, ids) in [("late", late), ("removed", removed)] {
+      writer.key(escaping: key)
+      writer.beginArray()
+      for id in ids { writer.string(id) }
+      writer.endArray()
+    }
     writer.key("secrets")
     writer.bool(hasSecrets)
     if let configFolder {
@@ -99,6 +104,7 @@ package struct BackupManifest: Sendable, Equatable {
     log = LogMark(sizes: sizes("log"))
     jobs = sizes("jobs")
     late = (value["late"]?.array ?? []).compactMap(\.string)
+    removed = (value["removed"]?.array ?? []).compactMap(\.string)
     hasSecrets = value["secrets"]?.bool ?? false
     configFolder = value["config_folder"]?.string
   }

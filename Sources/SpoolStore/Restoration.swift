@@ -8,6 +8,7 @@
 ///     the same job in two folders            the one that the log bears out stays
 ///     a twin beside its job                  both stay, as they would have
 ///     the log says that it was removed       it goes
+///     only the file had its end, and it was requeued before it could be copied      it waits, and runs again
 ///
 /// So a restored spool is what a power cut at that moment would have left, and recovery, which must follow, does the
 /// rest. Only the holder of the lock may do this, before any daemon has run on the copy.
@@ -22,6 +23,8 @@ package struct Restoration {
     package var takenUp = 0
     /// Files that were copied twice.
     package var doubled = 0
+    /// Jobs that run again although the log knows an end, because only their files had it and had moved on.
+    package var again: [String] = []
     /// Jobs that the log knows at that moment and that have no file in the copy.
     package var missing: [String] = []
     package init() {}
@@ -46,6 +49,8 @@ package struct Restoration {
     let changes = try manifest.log.changes(since: manifest.began, in: spool)
     var wanted = changes.jobs.union(manifest.late)
     wanted.formUnion(try doubled())
+    let removed = Set(manifest.removed)
+    wanted.subtract(removed)
     let traces = try AuditReader.traces(of: wanted, in: spool)
     for id in wanted.sorted() {
       try resolve(id, traces[id], isGone: changes.gone.contains(id), &report)
@@ -127,6 +132,17 @@ package struct Restoration {
     let source = copies.removeFirst()
     for copy in copies where isStale(copy, beside: source, trace) { try drop(id, copy.state, &report) }
     report.takenUp += 1
+    if let job = source.job, let settle = trace?.settle, trace?.isSettled == true, trace?.record == nil,
+      settle["record_sha256"] != nil
+    {
+      // Its record was too large for the log, and when its file was copied another one was in its place: it had been
+      // requeued. So it runs, as it did.
+      report.again.append(id)
+      if source.state != .new { try transitions.restoreMove(id, from: source.state, to: .new) }
+      _ = try transitions.restore(
+        id, in: .new, head: job.head, tail: Array(job.bytes[job.tail...]), record: nil)
+      return
+    }
     guard wanted == .hold else { return try transitions.restoreMove(id, from: source.state, to: .cur) }
     // Recovery would let it go again.
     try transitions.restoreMove(id, from: source.state, to: .hold)

@@ -2,7 +2,6 @@
 ///
 ///     note which jobs there are, and how long the log is      everything accepted by now must be in it
 ///     copy everything                                         jobs move meanwhile; some are missed, some come twice
-///     copy again the jobs that the log says have moved        each round takes less time than the one before
 ///     copy the log: this is the moment the backup stands for
 ///     copy what is missing still, until nothing is            these may be ahead of the log; a restore knows which
 ///     copy backup.json                                        now it is a backup
@@ -36,7 +35,9 @@ struct BackupRun {
   private static let excluded = [
     "/tmp/*", "/ctl/*.json", "/ctl/*.reply", "/ctl/.*", "/lock", "/status.json", "/secret", "/\(BackupManifest.name)",
   ]
+  /// So often a job is looked for that moves while it is copied, and the log copied.
   private static let roundLimit = 10
+  private static let logLimit = 3
 
   /// - Parameter base: an earlier generation, whose unchanged files become links.
   func take(named name: String, base: String?) throws -> End {
@@ -54,34 +55,20 @@ struct BackupRun {
     try rsync.copy(["--mkpath"] + links + excludes, from: source, to: target, bar: bar)
     try copyConfiguration(to: target, &manifest)
 
-    var mark = manifest.began
     var rounds = 0
-    while rounds < BackupRun.roundLimit {
-      let next = try LogMark(spool)
-      let moved = try next.changes(since: mark, in: spool).jobs
-      mark = next
-      if moved.isEmpty { break }
-      rounds += 1
-      let began = ContinuousClock.now
-      try rsync.copy([], files: BackupRun.files(of: moved), from: source, to: target)
-      // Under load there is always something; what one quick round leaves is little.
-      if began.duration(to: .now) < .milliseconds(300) { break }
-    }
-
     repeat {
       rounds += 1
       manifest.log = try LogMark(spool)
       try rsync.copy(
-        ["--include=/audit-*.jsonl", "--include=/rollup-*", "--exclude=*"],
-        from: "\(spool.path)/log/", to: "\(target)log/")
+        ["--include=/audit-*.jsonl", "--include=/rollup-*", "--exclude=*"], from: "\(spool.path)/log/",
+        to: "\(target)log/")
       let changes = try manifest.log.changes(since: manifest.began, in: spool)
       required.formUnion(changes.jobs)
       required.subtract(changes.gone)
-      let (late, isBehind) = try fetchMissing(required, changes, to: target, &manifest)
-      manifest.late = late.sorted()
-      // A job whose file had to be copied moved on meanwhile, or is gone: the log is taken again, with that in it.
-      if try !isBehind && !hasMovedOn(manifest) { break }
-    } while rounds < 2 * BackupRun.roundLimit
+      try fetchMissing(required, changes, to: target, &manifest)
+      // A job whose file had to be copied may have moved on meanwhile: the log is taken again, with that in it. Some always
+      // do when much is going on; what cannot be had so runs again.
+    } while try rounds < BackupRun.logLimit && hasMovedOn(manifest)
 
     manifest.endedAt = .current
     try finish(manifest, name, target)
@@ -104,18 +91,19 @@ struct BackupRun {
     }
   }
 
-  /// Copies jobs that the copy has no file of, and those whose files hold what the log does not. Returns their ids, and
-  /// whether one of them is nowhere, so that the log must tell more.
+  /// Copies jobs that the copy has no file of, and those whose files hold what the log does not.
   private func fetchMissing(
     _ required: Set<String>, _ changes: LogChanges, to target: String, _ manifest: inout BackupManifest
-  ) throws -> (late: Set<String>, isBehind: Bool) {
+  ) throws {
     var late = changes.fileOnly.subtracting(changes.gone)
     if !late.isEmpty { try rsync.copy([], files: BackupRun.files(of: late), from: source, to: target) }
     for _ in 0..<BackupRun.roundLimit {
       let absent = required.subtracting(try copied(at: target, &manifest))
       // What is in no folder now either has been removed since; its line is behind the moment of this backup.
       let missing = try absent.filter { (id) in try spool.state(of: id) != nil || spool.state(of: id) != nil }
-      if missing.isEmpty { return (late, !absent.isDisjoint(with: changes.jobs)) }
+      manifest.late = late.sorted()
+      manifest.removed = absent.subtracting(missing).sorted()
+      if missing.isEmpty { return }
       late.formUnion(missing)
       try rsync.copy([], files: BackupRun.files(of: missing), from: source, to: target)
     }

@@ -17,8 +17,8 @@ import daemon
 from daemon import STATES, Spool, check, finish, program, same, say, skip, until
 
 BACKUPS = int(os.environ.get("BACKUPS", "3"))
-RATE = int(os.environ.get("RATE", "350"))
-SPAN = float(os.environ.get("SPAN", "1.5"))
+RATE = int(os.environ.get("RATE", "300"))
+SPAN = float(os.environ.get("SPAN", "1"))
 SEED = int(os.environ.get("SEED", str(int(time.time()))))
 print(f"SEED={SEED}")
 random.seed(SEED)
