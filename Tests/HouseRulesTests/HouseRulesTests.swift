@@ -57,15 +57,17 @@ struct HouseRulesTests {
     "SpoolConfig": ["JobModel", "JobSchema", "CTomlShim"],
     "JobSchema": ["JobModel"],
     "JobSecrets": ["JobModel"],
+    "JobSubmission": ["JobModel", "JobSchema", "JobSecrets", "SpoolConfig"],
     "SpoolWatch": ["CSpoolShims"],
     "JobEngine": ["JobModel", "SpoolStore", "JobSchema", "JobSecrets", "CSpoolShims"],
     "JobHandlers": ["JobModel", "SpoolStore", "JobEngine", "CSpoolShims"],
     "SpoolHistory": ["JobModel", "SpoolStore", "SpoolConfig", "CSpoolShims"],
     "WebAPI": [
       "JobModel", "SpoolStore", "SpoolConfig", "SpoolHistory", "JobSchema", "JobSecrets", "SpoolWatch", "CSpoolShims",
+      "CDashboard", "JobSubmission",
     ],
     "jobspool": [
-      "JobModel", "SpoolStore", "SpoolConfig", "SpoolHistory", "SpoolWatch", "JobSchema", "JobSecrets", "JobEngine",
+      "JobModel", "JobSubmission", "SpoolStore", "SpoolConfig", "SpoolHistory", "SpoolWatch", "JobSchema", "JobSecrets", "JobEngine",
       "JobHandlers", "CSpoolShims",
     ],
     "jobspoold": [
