@@ -1,8 +1,8 @@
 /// The outermost step of every request: whatever went wrong becomes a problem that says so, what is our own trouble gets an
 /// incident id that the log has too, and every answer carries the headers that keep a browser safe.
 internal import CSpoolShims
-package import Hummingbird
 internal import HTTPTypes
+package import Hummingbird
 internal import JobModel
 internal import Logging
 internal import NIOCore

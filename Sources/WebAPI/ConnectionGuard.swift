@@ -61,7 +61,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     guard !isClosing, let error = error as? HTTPParserError else { return context.fireErrorCaught(error) }
     var problem =
       error == .headerOverflow
-      ? Problem(.requestHeaderFieldsTooLarge, "headers_too_large", "the head of a request may have 32 KiB and 100 fields")
+      ? Problem(
+        .requestHeaderFieldsTooLarge, "headers_too_large", "the head of a request may have 32 KiB and 100 fields")
       : Problem(.badRequest, "bad_request", "this is no HTTP request")
     problem.closesConnection = true
     var writer = JSONWriter()

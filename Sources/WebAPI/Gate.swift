@@ -1,6 +1,6 @@
+internal import HTTPTypes
 /// Lets a request in: the token, and whether its role may do what the route does.
 package import Hummingbird
-internal import HTTPTypes
 internal import JobModel
 internal import SpoolConfig
 
@@ -22,13 +22,16 @@ package enum Gate {
     let who = "\(identity.subject.isEmpty ? "a token without subject" : identity.subject) (\(identity.role))"
     let web = try await state.blocking { state.configuration.settings.web }
     if let wait = state.limits.wait(for: identity, web, now: .current) {
-      var problem = Problem(.tooManyRequests, "rate_limited", "too many requests; the next may come in \(DurationText.format(wait))", key: "limit")
+      var problem = Problem(
+        .tooManyRequests, "rate_limited", "too many requests; the next may come in \(DurationText.format(wait))",
+        key: "limit")
       problem.retryAfter = max(1, Int(wait.inSeconds.rounded(.up)))
       throw refused(problem, who)
     }
     guard identity.role.may(access) else {
       throw refused(
-        Problem(.forbidden, "forbidden", "the role \(identity.role.rawValue) may not do this (\(access.rawValue))"), who)
+        Problem(.forbidden, "forbidden", "the role \(identity.role.rawValue) may not do this (\(access.rawValue))"), who
+      )
     }
     return identity
   }

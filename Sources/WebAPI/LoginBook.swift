@@ -21,7 +21,9 @@ final class LoginBook: Sendable {
       if !state.isRead { state.used = LoginBook.read(path) }
       state.isRead = true
       state.used = state.used.filter { $0.value > now }
-      guard state.used[id] == nil else { return TokenRefusal(message: "this login link was used before; make a new one") }
+      guard state.used[id] == nil else {
+        return TokenRefusal(message: "this login link was used before; make a new one")
+      }
       guard LoginBook.write(id, expiry, path, fresh: state.used.isEmpty) else {
         return TokenRefusal(
           message: "cannot remember the login in \(path): \(String(cString: strerror(errno)))", isOurFault: true)

@@ -22,7 +22,9 @@ final class RequestLimits: Sendable {
     let token = LimitKey.of(.string(identity.tokenID))
     return windows.withLockedValue { windows in
       for (name, rate) in rules {
-        if windows[name]?.rate != rate { windows[name] = RateWindow(Rate(limit: min(rate.limit, RequestLimits.most), per: rate.per)) }
+        if windows[name]?.rate != rate {
+          windows[name] = RateWindow(Rate(limit: min(rate.limit, RequestLimits.most), per: rate.per))
+        }
         if let next = windows[name]?.next(name.hasPrefix("token:") ? token : key, now: now) { return next - now }
       }
       for (name, _) in rules { windows[name]?.count(name.hasPrefix("token:") ? token : key, at: now) }

@@ -34,7 +34,10 @@ enum Schemas {
     (
       "Ready",
       object(
-        [("status", text), ("daemon", #"{"type":"boolean"}"#), ("intake", #"{"type":"boolean"}"#), ("checks", list(text))],
+        [
+          ("status", text), ("daemon", #"{"type":"boolean"}"#), ("intake", #"{"type":"boolean"}"#),
+          ("checks", list(text)),
+        ],
         required: ["status", "daemon", "intake", "checks"])
     ),
     (
@@ -94,7 +97,8 @@ enum Schemas {
           ("after", list(text)),
           (
             "children",
-            list(object([("id", text), ("type", orNull("string")), ("state", text)], required: ["id", "type", "state"]))
+            list(
+              object([("id", text), ("type", orNull("string")), ("state", text)], required: ["id", "type", "state"]))
           ),
           ("children_total", count), ("max_attempts", count), ("timeout_s", seconds), ("expires_at", time),
           ("notify", list(text)), ("next_attempt_at", time), ("handler", #"{"type":["object","null"]}"#),
@@ -132,7 +136,10 @@ enum Schemas {
     ),
   ]
 
-  private static let filter = #"{"type":"object","additionalProperties":{"type":["string","array"],"items":{"type":"string"}}}"#
+  private static let filter =
+    #"{"type":"object","additionalProperties":{"type":["string","array"],"items":{"type":"string"}}}"#
+
+  private static let counts = #"{"type":"object","additionalProperties":{"type":"integer","minimum":0}}"#
 
   private static let operating: [(name: String, schema: String)] = [
     (
@@ -148,7 +155,8 @@ enum Schemas {
       object(
         [
           ("matched", count), ("done", count),
-          ("refused", list(object([("id", text), ("detail", text)], required: ["id", "detail"]))), ("sample", list(row)),
+          ("refused", list(object([("id", text), ("detail", text)], required: ["id", "detail"]))),
+          ("sample", list(row)),
         ], required: ["matched", "done", "refused", "sample"])
     ),
     (
@@ -178,7 +186,8 @@ enum Schemas {
           ("type", text), ("mode", text), ("concurrency", count), ("running", count), ("waiting", count),
           ("paused", #"{"type":"boolean"}"#), ("paused_by", text), ("pool", text), ("rate", text),
           ("circuit", words(["closed", "open", "half-open"])), ("problem", text), ("file", text),
-          ("success_rate", #"{"type":["number","null"]}"#), ("run_p50_s", orNull("number")), ("run_p95_s", orNull("number")),
+          ("success_rate", #"{"type":["number","null"]}"#), ("run_p50_s", orNull("number")),
+          ("run_p95_s", orNull("number")),
           ("sparkline", list(orNull("number"))), ("timeout_s", seconds), ("max_attempts", count),
         ], required: ["type", "running", "waiting", "paused", "circuit"])
     ),
@@ -226,6 +235,27 @@ enum Schemas {
         ], required: ["id"])
     ),
     ("Enabled", object([("name", text), ("enabled", #"{"type":"boolean"}"#)], required: ["name", "enabled"])),
+    (
+      "Queue",
+      object(
+        [
+          ("counts", counts), ("outcomes", counts), ("paused", #"{"type":"object"}"#),
+          ("active", list(#"{"type":"object"}"#)), ("limits", #"{"type":"object"}"#),
+          ("oldest", #"{"type":"object"}"#), ("drain_s", seconds), ("lifetime", #"{"type":"object"}"#),
+          ("daemon", #"{"type":"object"}"#), ("alerts", list(#"{"type":"object"}"#)),
+        ],
+        required: ["counts", "outcomes", "paused", "active", "limits", "oldest", "lifetime", "daemon", "alerts"])
+    ),
+    (
+      "Stats",
+      object(
+        [
+          ("today", counts), ("success_rate", orNull("number")), ("run", #"{"type":"object"}"#),
+          ("wait", #"{"type":"object"}"#), ("days", list(#"{"type":"object"}"#)),
+          ("minutes", list(#"{"type":"object"}"#)), ("system", #"{"type":"object"}"#),
+          ("types", list(#"{"type":"object"}"#)), ("shape", #"{"type":"object"}"#),
+        ], required: ["today", "success_rate", "run", "wait", "days", "minutes", "system", "types", "shape"])
+    ),
     ("System", #"{"type":"object","required":["node","version","disk","memory","daemon"]}"#),
   ]
 }

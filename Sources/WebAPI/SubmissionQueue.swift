@@ -90,7 +90,8 @@ final class SubmissionQueue: Sendable {
       }
       var taken = 0
       var count = 0
-      while taken < state.waiting.count, taken == 0 || count + state.waiting[taken].jobs.count <= SubmissionQueue.batch {
+      while taken < state.waiting.count, taken == 0 || count + state.waiting[taken].jobs.count <= SubmissionQueue.batch
+      {
         count += state.waiting[taken].jobs.count
         taken += 1
       }

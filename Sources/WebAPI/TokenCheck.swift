@@ -58,7 +58,9 @@ actor TokenCheck {
       let header = TokenCheck.decoded(parts[0]).flatMap({ try? JSONReader.parse($0) }), header.members != nil
     else { throw TokenRefusal(message: "the token is no JWT of three parts") }
     let algorithm = header["alg"]?.string ?? ""
-    guard header["crit"] == nil else { throw TokenRefusal(message: "the token's header has crit, which is unknown here") }
+    guard header["crit"] == nil else {
+      throw TokenRefusal(message: "the token's header has crit, which is unknown here")
+    }
     await use(keys)
     guard !collections.isEmpty else {
       let problem = keys.problem ?? "there is no key"

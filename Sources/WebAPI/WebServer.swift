@@ -1,6 +1,7 @@
 /// Puts routes, limits and sockets together. The numbers here are what one connection may cost: header sizes, silence, and how
 /// many connections there may be.
 package import Hummingbird
+internal import HummingbirdCore
 package import Logging
 package import NIOCore
 internal import NIOPosix
@@ -67,7 +68,7 @@ package enum WebServer {
       router: RouteTable.router(state),
       server: .http1(
         configuration: HTTP1Channel.Configuration(
-          additionalChannelHandlers: [ConnectionGuard()], idleTimeout: silence,
+          additionalChannelHandlers: [ConnectionGuard(), EventsGate(state)], idleTimeout: silence,
           httpDecoderConfiguration: .init(
             maxHeaderFieldSize: 16 << 10, maxHeaderListSize: 32 << 10, maxHeaderFieldCount: 100))),
       configuration: ApplicationConfiguration(

@@ -98,6 +98,8 @@ package final class HistoryFeed: @unchecked Sendable {
     for file in files.reversed() {
       try load(file)
       guard part() else { return }
+      // Whoever waits for an answer gets it now.
+      usleep(200)
     }
     try refresh()
     try compareFolders(all: true)

@@ -100,6 +100,7 @@ package struct HistoryPage: Sendable {
   package var next: HistoryCursor?
   /// All that match, whatever the cursor.
   package var total = 0
+  package init() {}
 }
 
 extension HistoryQuery {

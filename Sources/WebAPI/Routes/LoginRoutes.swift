@@ -1,8 +1,8 @@
 /// How a browser gets a token: the link of `jobspool dashboard` carries a code, which works once and for ten minutes. What comes of it
 /// is a bearer token of twelve hours, so there are no cookies, and nothing another page could make the browser send.
 internal import CSpoolShims
-internal import Hummingbird
 internal import HTTPTypes
+internal import Hummingbird
 internal import JobModel
 
 enum LoginRoutes {
@@ -51,7 +51,8 @@ enum LoginRoutes {
       let now = Double(WallTime.current.microseconds) / 1_000_000
       let began = Double(loginAt.microseconds) / 1_000_000
       guard now < began + longest else {
-        throw Problem(.forbidden, "login_too_old", "a login lasts seven days; make a new link with 'jobspool dashboard'")
+        throw Problem(
+          .forbidden, "login_too_old", "a login lasts seven days; make a new link with 'jobspool dashboard'")
       }
       var claims = Claims(role: identity.role.rawValue, exp: 0)
       claims.sub = identity.subject
@@ -70,7 +71,8 @@ enum LoginRoutes {
     session.jti = JobID.make(at: .current, random: (spool_random(), spool_random()))
     let identity = try TokenCheck.identity(session, web)
     let token = try await state.tokens.sign(session, keys: keys)
-    state.logger.notice("login of \(identity.subject.isEmpty ? "nobody in particular" : identity.subject) as \(identity.role)")
+    state.logger.notice(
+      "login of \(identity.subject.isEmpty ? "nobody in particular" : identity.subject) as \(identity.role)")
     return call.json { writer in
       writer.beginObject()
       writer.key("token")

@@ -21,7 +21,8 @@ enum PageRoutes {
       let file = dashboard_files(index)
       let bytes = Array(UnsafeBufferPointer(start: file.bytes, count: file.size))
 
-      files[String(cString: file.path)] = File(type: String(cString: file.type), bytes: bytes, tag: EntityTag.make(bytes))
+      files[String(cString: file.path)] = File(
+        type: String(cString: file.type), bytes: bytes, tag: EntityTag.make(bytes))
     }
     return files
   }()

@@ -1,6 +1,6 @@
+internal import HTTPTypes
 /// `/v1/schedules`: what runs when, how the last runs went, and running one now.
 internal import Hummingbird
-internal import HTTPTypes
 internal import JobModel
 internal import SpoolHistory
 internal import SpoolStore
@@ -107,7 +107,8 @@ enum ScheduleRoutes {
     Route(
       .post, "/v1/schedules/{name}/\(verb)", .operate,
       Operation(
-        "\(verb)Schedule", about, parameters: [name], answers: [(200, "Done.", [.ref("Enabled")])], problems: [409, 503])
+        "\(verb)Schedule", about, parameters: [name], answers: [(200, "Done.", [.ref("Enabled")])],
+        problems: [409, 503])
     ) { call in
       try call.query.expect([])
       let name = call.path("name")
@@ -231,7 +232,13 @@ enum ScheduleRoutes {
       if let time { writer.time(time) } else { writer.null() }
     }
     writer.key("last_result")
-    if row.running { writer.string("running") } else if let last = row.lastResult { writer.string(last) } else { writer.null() }
+    if row.running {
+      writer.string("running")
+    } else if let last = row.lastResult {
+      writer.string(last)
+    } else {
+      writer.null()
+    }
     writer.key("last_job")
     if let job = row.job { writer.string(job) } else { writer.null() }
     writer.key("running")

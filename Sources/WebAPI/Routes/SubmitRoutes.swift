@@ -25,13 +25,18 @@ enum SubmitRoutes {
             schema: #"{"type":"string","minLength":1,"maxLength":512}"#)
         ],
         body: [
-          .json(##"{"oneOf":[{"$ref":"#/components/schemas/JobFile"},{"type":"array","minItems":1,"items":{"$ref":"#/components/schemas/JobFile"}}]}"##),
+          .json(
+            ##"{"oneOf":[{"$ref":"#/components/schemas/JobFile"},{"type":"array","minItems":1,"items":{"$ref":"#/components/schemas/JobFile"}}]}"##
+          ),
           .init("application/jsonl", #"{"type":"string"}"#),
         ],
         answers: [
           (
             202, "Accepted, and durable.",
-            [.json(##"{"oneOf":[{"$ref":"#/components/schemas/Accepted"},{"$ref":"#/components/schemas/AcceptedMany"}]}"##)]
+            [
+              .json(
+                ##"{"oneOf":[{"$ref":"#/components/schemas/Accepted"},{"$ref":"#/components/schemas/AcceptedMany"}]}"##)
+            ]
           )
         ], problems: [409, 413, 503])
     ) { call in
@@ -200,7 +205,9 @@ extension SubmitRoutes {
       if configuration.handlers[job.type] == nil, configuration.brokenHandlers[job.type] == nil,
         access("\(configuration.folder)/handlers", R_OK | X_OK) == 0
       {
-        let near = Spelling.nearest(to: job.type, among: configuration.handlers.keys).map { "; did you mean \"\($0)\"?" }
+        let near = Spelling.nearest(to: job.type, among: configuration.handlers.keys).map {
+          "; did you mean \"\($0)\"?"
+        }
         throw JobProblem(.unknownType, "there is no handler for the type \"\(job.type)\"\(near ?? "")", key: "type")
       }
       if let allow = configuration.handlers[job.type]?.allow, !Accounts.maySubmit(subject: subject, allow) {

@@ -33,7 +33,8 @@ enum TypeRoutes {
       try call.query.expect([])
       let type = call.path("type")
       let isKnown = try await call.read { reader in
-        type == "all" || reader.configuration?.handlers[type] != nil || reader.configuration?.brokenHandlers[type] != nil
+        type == "all" || reader.configuration?.handlers[type] != nil
+          || reader.configuration?.brokenHandlers[type] != nil
           || reader.status?.types[type] != nil
       }
       guard isKnown, type == "all" || JobType.isValid(type) else {
@@ -71,7 +72,8 @@ enum TypeRoutes {
     writer.beginArray()
     for name in names {
       TypeRow(
-        name: name, handler: configuration.handlers[name], problem: configuration.brokenHandlers[name]?.first?.description,
+        name: name, handler: configuration.handlers[name],
+        problem: configuration.brokenHandlers[name]?.first?.description,
         status: reader.status?.types[name], numbers: week.types[name], hours: hours[name], paused: paused(name, reader)
       ).write(to: &writer)
     }
