@@ -110,12 +110,14 @@ let package = Package(
       name: "SpoolHistory", dependencies: ["JobModel", "SpoolStore", "SpoolConfig"], swiftSettings: strict),
     // What is checked and sealed before a job is written.
     .target(
-      name: "JobSubmission", dependencies: ["JobModel", "JobSchema", "JobSecrets", "SpoolConfig"], swiftSettings: strict),
+      name: "JobSubmission", dependencies: ["JobModel", "JobSchema", "JobSecrets", "SpoolConfig"], swiftSettings: strict
+    ),
     // The command line.
     .executableTarget(
       name: "jobspool",
       dependencies: [
-        "JobModel", "JobSchema", "JobSecrets", "JobSubmission", "SpoolStore", "SpoolConfig", "SpoolHistory", "SpoolWatch",
+        "JobModel", "JobSchema", "JobSecrets", "JobSubmission", "SpoolStore", "SpoolConfig", "SpoolHistory",
+        "SpoolWatch",
         "JobEngine", "JobHandlers", "CSpoolShims", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),

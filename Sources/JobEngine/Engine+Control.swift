@@ -231,12 +231,13 @@ extension Engine {
       guard occupied[id] == nil else {
         throw SpoolError(.wrongState, "cannot edit \(id): it is running; cancel it first")
       }
-      let work = Operator(
+      var work = Operator(
         transitions: transitions, maxJobBytes: settings.daemon.maxJobBytes, now: effects.now(), by: who)
       // Of a job that waits, the agenda knows what it was; the next look tells what it is.
       if try spool.exists(id, in: .new) {
         // One that came in a moment ago is announced as it was dropped.
         if !agenda.contains(id) { try look(at: id, now: effects.now()) }
+        work.since = agenda.firstSeen(id)
         forget(id)
         incoming.append(id)
       }
@@ -270,8 +271,9 @@ extension Engine {
         return try cancelWaiting(id, by: who)
       }
     }
-    let work = Operator(
+    var work = Operator(
       transitions: transitions, maxJobBytes: settings.daemon.maxJobBytes, now: effects.now(), by: who)
+    work.since = agenda.firstSeen(id)
     let state = try work.perform(verb, id)
     switch verb {
     case .requeue, .release: incoming.append(id)

@@ -17,13 +17,15 @@ extension Engine {
       if request["schedules"]?.bool == true { files.append("pause-schedules") }
       for type in request["types"]?.array ?? [] {
         guard let type = type.string, JobType.isValid(type) else {
-          return answer(name, refusal: SpoolError(.badJob, "\"types\": expected \(JobType.expected)"), code: "bad_request")
+          return answer(
+            name, refusal: SpoolError(.badJob, "\"types\": expected \(JobType.expected)"), code: "bad_request")
         }
         files.append("pause.\(type)")
       }
     } else {
       for schedule in request["jobs"]?.array ?? [] {
-        guard let schedule = schedule.string, schedules.states[schedule] != nil || settings.brokenSchedules[schedule] != nil
+        guard let schedule = schedule.string,
+          schedules.states[schedule] != nil || settings.brokenSchedules[schedule] != nil
         else {
           return answer(
             name, refusal: SpoolError(.noSuchJob, "there is no such schedule"), code: SpoolError.Code.noSuchJob.name)
@@ -33,7 +35,8 @@ extension Engine {
     }
     guard !files.isEmpty else {
       return answer(
-        name, refusal: SpoolError(.system, "say what: \"all\", \"schedules\", \"types\" or \"jobs\""), code: "bad_request")
+        name, refusal: SpoolError(.system, "say what: \"all\", \"schedules\", \"types\" or \"jobs\""),
+        code: "bad_request")
     }
     do throws(SpoolError) {
       for file in files {

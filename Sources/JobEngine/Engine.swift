@@ -83,7 +83,7 @@ package final class Engine {
   var notices = NoticeDesk()
   /// Who asked for the end of a job, for its audit line.
   var operators: [String: String] = [:]
-  /// Since when jobs with a `delay` have been waiting that somebody moved to `hold/`, which overwrites what the file tells.
+  /// Since when jobs were waiting that somebody set aside in `hold/`, which overwrites what the file tells.
   var held: [String: WallTime] = [:]
   var requests: [ControlRequest] = []
   /// Requests that could not be removed after their answer.

@@ -15,6 +15,8 @@ package struct Operator {
   package let now: WallTime
   /// Who asked, as the audit log says it: `anna (uid 1000)`.
   package let by: String
+  /// When the waiting job came in, if that is known better than its file tells.
+  package var since: WallTime?
 
   package init(transitions: Transitions, maxJobBytes: Int, now: WallTime, by: String) {
     self.transitions = transitions
@@ -100,7 +102,7 @@ package struct Operator {
     let spool = transitions.spool
     do throws(Errno) {
       let status = try spool.syscalls.status(spool.descriptor(JobState.new), JobID.fileName(id))
-      return min(WallTime(microseconds: status.changed), now)
+      return min(WallTime(microseconds: status.changed), since ?? .latest, now)
     } catch {
       if error == .noEntry { throw SpoolError(.noSuchJob, "\(id) is not waiting any more") }
       throw SpoolError(doing: "looking at the job", path: spool.path(of: id, in: .new), error)

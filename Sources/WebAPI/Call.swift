@@ -3,7 +3,6 @@ package import HTTPTypes
 package import Hummingbird
 package import JobModel
 internal import NIOCore
-package import NIOHTTPTypes
 package import SpoolHistory
 
 package struct Call: Sendable {

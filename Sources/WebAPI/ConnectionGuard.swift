@@ -1,6 +1,7 @@
 /// Watches over one connection what the HTTP layer leaves open: a request that is never finished, a client that does not read its answer, and a
 /// head that cannot be read, which gets an answer before the connection is closed.
 internal import HTTPTypes
+internal import HummingbirdCore
 internal import JobModel
 internal import NIOCore
 internal import NIOHTTP1

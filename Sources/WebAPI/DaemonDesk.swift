@@ -1,5 +1,6 @@
 /// Asking the daemon for what only it may do: a request in `ctl/`, with whom it is for. The wait for its answer has threads of its
 /// own, so that a daemon that takes its time holds up no reader.
+internal import HTTPTypes
 internal import JobModel
 internal import NIOPosix
 internal import SpoolStore

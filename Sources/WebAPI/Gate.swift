@@ -1,7 +1,8 @@
-internal import HTTPTypes
 /// Lets a request in: the token, and whether its role may do what the route does.
+internal import HTTPTypes
 package import Hummingbird
 internal import JobModel
+internal import Logging
 internal import SpoolConfig
 
 package enum Gate {

@@ -2,7 +2,7 @@
 /// mend it; `key` names the member or parameter at fault.
 package import HTTPTypes
 package import Hummingbird
-internal import JobModel
+package import JobModel
 internal import NIOCore
 package import SpoolStore
 

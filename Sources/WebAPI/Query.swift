@@ -1,5 +1,7 @@
 /// The query of a URL, strictly read: a parameter that a route does not know is an error that names it, so a misspelled filter
 /// is never taken for none.
+internal import HTTPTypes
+
 package struct Query: Sendable {
   package struct Item: Sendable, Equatable {
     package var name: String

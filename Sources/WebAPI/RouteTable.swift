@@ -1,6 +1,6 @@
 /// All routes, and how a request gets to its own: the token is checked, the query decoded, the code run. A path that is there
 /// with other methods answers 405 and names them.
-package import HTTPTypes
+internal import HTTPTypes
 package import Hummingbird
 internal import JobModel
 internal import Logging

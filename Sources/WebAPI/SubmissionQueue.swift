@@ -2,6 +2,7 @@
 /// one client alone waits for its own two syncs and nothing else, and a thousand at once wait for a few.
 ///
 /// An answer is given only when the job is durable and published, or refused.
+internal import HTTPTypes
 internal import JobModel
 internal import NIOConcurrencyHelpers
 internal import NIOPosix

@@ -1,7 +1,7 @@
 /// From a bearer token to who asks. jwt-kit checks the signature; which algorithm counts is decided here, before it looks: the
 /// key alone says, so a token cannot choose (`none`, or a public key taken for an HMAC secret).
 internal import FoundationEssentials
-package import JWTKit
+internal import JWTKit
 internal import JobModel
 internal import SpoolConfig
 

@@ -1,6 +1,6 @@
 /// What Hummingbird carries along with a request.
 package import Hummingbird
-package import NIOCore
+internal import NIOCore
 
 package struct WebContext: RequestContext {
   package var coreContext: CoreRequestContextStorage

@@ -2,6 +2,7 @@
 /// then tokens are refused, with a sentence in `problem` for the log and the error.
 internal import CSpoolShims
 internal import Glibc
+internal import JobModel
 internal import JobSecrets
 internal import SpoolConfig
 

@@ -3,7 +3,6 @@
 ///
 /// Configuration and keys are looked at again at most once a second, so an edit counts within a second and a request costs
 /// no parsing. Nothing here belongs to one request.
-internal import Glibc
 package import JobModel
 package import Logging
 internal import NIOConcurrencyHelpers
@@ -98,14 +97,5 @@ package final class WebState: Sendable {
     let fresh = Cached(configuration: configuration, keys: WebKeys(configuration), readAt: now)
     cached.withLockedValue { $0 = fresh }
     return fresh
-  }
-}
-
-extension WallTime {
-  /// Now.
-  static var current: WallTime {
-    var time = timespec()
-    clock_gettime(CLOCK_REALTIME, &time)
-    return WallTime(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)
   }
 }

@@ -40,7 +40,7 @@ struct JobspoolWeb: AsyncParsableCommand {
     logger.logLevel = .info
     umask(0o027)
     let opened: Spool
-    do { opened = try Spool(spoolPath) } catch let error as SpoolError { throw fail(error.description, error.code.exit) }
+    do throws(SpoolError) { opened = try Spool(spoolPath) } catch { throw fail(error.description, error.code.exit) }
     let settings = Configuration.load(spool: opened.path, config: config).settings
     guard let text = listen ?? settings.web.listen else {
       throw fail("[web] listen is not set; set it, or give --listen 127.0.0.1:7733", 78)

@@ -29,7 +29,9 @@ struct RouteTableTests {
   @Test("a captured name is a parameter of its operation, and the other way round")
   func captures() {
     for route in RouteTable.all {
-      let captured = route.path.split(separator: "/").filter { $0.hasPrefix("{") }.map { String($0.dropFirst().dropLast()) }
+      let captured = route.path.split(separator: "/").filter { $0.hasPrefix("{") }.map {
+        String($0.dropFirst().dropLast())
+      }
       #expect(captured == route.operation.parameters.filter { $0.place == .path }.map(\.name), "\(route.path)")
     }
   }

@@ -41,14 +41,13 @@ final class EventHub: Sendable {
   func join(_ client: EventsClient, _ web: WebState) {
     state.withLockedValue { state in
       state.clients[ObjectIdentifier(client)] = client
-      if !state.isListening {
-        state.isListening = true
-        state.kept.removeAll()
-        state.floor = web.feed.read { index, _ in index.lastSequence }
-        web.feed.listen { [unowned self] in publish($0) }
-      }
       if state.task == nil { state.task = Task { await run(web) } }
     }
+  }
+
+  /// Waits until nothing that happens from now on can be missed.
+  func listens() async {
+    for _ in 0..<2000 where !state.withLockedValue({ $0.isListening }) { try? await Task.sleep(for: .milliseconds(5)) }
   }
 
   func leave(_ client: EventsClient) {
@@ -75,9 +74,16 @@ final class EventHub: Sendable {
 
   private func run(_ web: WebState) async {
     // However it ends, the next to come may start it again.
-    defer { state.withLockedValue { $0.task = nil } }
+    defer { state.withLockedValue { ($0.task, $0.isListening) = (nil, false) } }
     guard await web.historyIsLoaded(within: .seconds(600)) else { return }
     let interval = (try? await web.blocking { web.configuration.settings.web.statsInterval }) ?? .seconds(5)
+    // Never with the own lock held: the feed calls `publish` with its lock held.
+    let floor = try? await web.blocking { [self] in
+      web.feed.listen { [unowned self] in publish($0) }
+      return web.feed.read { index, _ in index.lastSequence }
+    }
+    guard let floor else { return }
+    state.withLockedValue { ($0.floor, $0.isListening) = (floor, true) }
     var statsDue = ContinuousClock.now
     while !Task.isCancelled {
       do { try await web.blocking { try web.feed.refresh() } } catch {
@@ -89,19 +95,18 @@ final class EventHub: Sendable {
         statsDue = .now + interval
         if clientCount > 0, let text = try? await EventHub.stats(web) { publish(text, row: nil, sequence: 0) }
       }
-      if rests(web) { return }
+      if isForgotten {
+        _ = try? await web.blocking { web.feed.listen(nil) }
+        return state.withLockedValue { $0.kept.removeAll() }
+      }
       try? await Task.sleep(for: EventHub.pace)
     }
   }
 
   /// Nobody has listened for a while: the next to come starts anew.
-  private func rests(_ web: WebState) -> Bool {
+  private var isForgotten: Bool {
     state.withLockedValue { state in
-      guard state.clients.isEmpty, ContinuousClock.now - state.clientsSince > EventHub.memory else { return false }
-      web.feed.listen(nil)
-      state.isListening = false
-      state.kept.removeAll()
-      return true
+      state.clients.isEmpty && ContinuousClock.now - state.clientsSince > EventHub.memory
     }
   }
 

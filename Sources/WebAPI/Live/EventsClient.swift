@@ -256,13 +256,20 @@ final class EventsClient: ChannelInboundHandler, @unchecked Sendable {
     }
     var own = wanted
     if identity?.role == .producer { own.subject = identity?.subject ?? "" }
+    guard let loop else { return }
+    let (web, filter, after) = (web, own, since)
+    loop.makeFutureWithTask { await web.events.listens() }.whenSuccess { [self] in start(filter, after: after) }
+  }
+
+  private func start(_ wanted: HistoryQuery, after since: UInt32?) {
+    guard context != nil, !isClosing else { return }
     guard let (messages, next) = web.events.messages(after: since) else {
       return refuse("too_old", "events since \(since ?? 0) are not kept any more; load the list anew")
     }
-    filter = own
+    filter = wanted
     from = next
     confirm("subscribed")
-    for message in messages where message.row.map(own.matches) ?? false { queue(message.text) }
+    for message in messages where message.row.map(wanted.matches) ?? false { queue(message.text) }
     flush()
   }
 

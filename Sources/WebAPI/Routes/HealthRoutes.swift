@@ -2,6 +2,7 @@
 internal import HTTPTypes
 internal import Hummingbird
 internal import JobModel
+internal import SpoolConfig
 internal import SpoolHistory
 internal import SpoolStore
 

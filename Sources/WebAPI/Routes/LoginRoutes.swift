@@ -4,6 +4,8 @@ internal import CSpoolShims
 internal import HTTPTypes
 internal import Hummingbird
 internal import JobModel
+internal import Logging
+internal import SpoolConfig
 
 enum LoginRoutes {
   private static let lifetime = 12.0 * 3600

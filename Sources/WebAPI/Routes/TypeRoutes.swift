@@ -4,6 +4,7 @@ internal import Hummingbird
 internal import JobModel
 internal import SpoolConfig
 internal import SpoolHistory
+internal import SpoolStore
 
 enum TypeRoutes {
   static let all: [Route] = [

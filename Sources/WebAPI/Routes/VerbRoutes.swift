@@ -5,6 +5,7 @@ internal import Hummingbird
 internal import JobModel
 internal import JobSecrets
 internal import JobSubmission
+internal import SpoolConfig
 internal import SpoolHistory
 internal import SpoolStore
 
