@@ -3,8 +3,10 @@
 ///
 /// It remembers the newest events, so that who was cut off can go on from the last number it saw.
 internal import JobModel
+internal import Logging
 internal import NIOConcurrencyHelpers
 internal import NIOCore
+internal import SpoolConfig
 internal import SpoolHistory
 
 final class EventHub: Sendable {

@@ -2,6 +2,7 @@
 internal import HTTPTypes
 internal import Hummingbird
 internal import JobModel
+internal import SpoolConfig
 
 enum EventsRequest {
   struct Admitted: Sendable {
@@ -43,7 +44,7 @@ enum EventsRequest {
   /// A browser sends along from which page it asks; programs send nothing.
   private static func checkOrigin(_ origin: String?, host: String?, _ state: WebState) async throws {
     guard let origin, !origin.isEmpty else { return }
-    if let start = origin.range(of: "://") {
+    if let start = origin.firstRange(of: "://") {
       if let host, origin[start.upperBound...].lowercased() == host.lowercased() { return }
     }
     let allowed = try await state.blocking { state.configuration.settings.web.allowedOrigins }

@@ -15,7 +15,7 @@ enum StatsRoutes {
       try call.query.expect([])
       let machine = try await call.state.blocking { [spool = call.state.spool] in Machine.now(spool) }
       let (bytes, _) = try await call.state.history { index, _, now in StatsRoutes.json(index, machine, now: now) }
-      return call.json(bytes)
+      return call.json(.ok, bytes)
     }
   ]
 
