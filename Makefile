@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test check torture bench format lint deps peers first-job deb deb-test
+.PHONY: help run test check torture powerloss bench format lint deps peers first-job deb deb-test
 
 SWIFT ?= swift
 BIN := .build/debug
@@ -68,11 +68,18 @@ torture: deps ## [Tests/Torture] Run the long tests (half an hour): crashes, rac
 	$(SWIFT) build --product jobspool-watch
 	Tests/run-scripts Tests/Torture
 
-bench: deps ## [Sources/spoolbench] Measure this machine (release build)
-	$(SWIFT) build -c release --product jobspoold
-	$(SWIFT) build -c release --product jobspool-watch
-	$(SWIFT) build -c release --product spoolbench
-	.build/release/spoolbench
+powerloss: deps ## [Tests/PowerLoss] Cut the power of ext4, xfs and btrfs, 200 times each (root; half an hour)
+	$(SWIFT) build --product jobspoold
+	$(SWIFT) build --product jobspool
+	$(SWIFT) build --product jobspool-watch
+	IMAGES=$${IMAGES:-200} Tests/run-scripts Tests/PowerLoss
+
+bench: deps ## [Sources/spoolbench] Measure this machine, jobspool and other queues (release build)
+	for program in jobspoold jobspool jobspool-watch spoolbench; do \
+	  $(SWIFT) build -c release -Xswiftc -static-stdlib --product $$program; \
+	done
+	Sources/spoolbench/install-peers
+	python3 Sources/spoolbench/bench.py $(BENCH)
 
 deb: deps ## [packaging/debian] Build the Debian packages into .build/deb
 	packaging/build-deb
