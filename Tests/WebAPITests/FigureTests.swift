@@ -5,6 +5,7 @@ import HummingbirdTesting
 import JobModel
 import JobSecrets
 import NIOCore
+import SpoolHistory
 import SpoolStore
 import SpoolTestSupport
 import Testing
