@@ -18,6 +18,7 @@ final class EventsClient: ChannelInboundHandler, @unchecked Sendable {
     static let goingAway: UInt16 = 1001
     static let protocolError: UInt16 = 1002
     static let notText: UInt16 = 1007
+    static let tooLarge: UInt16 = 1009
     static let unauthorized: UInt16 = 4401
     static let slow: UInt16 = 4408
   }
@@ -162,6 +163,10 @@ final class EventsClient: ChannelInboundHandler, @unchecked Sendable {
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     let frame = unwrapInboundIn(data)
     unanswered = 0
+    // The aggregator's own frames have no mask any more, but what they are made of had.
+    if frame.opcode.isControlOpcode, frame.maskKey == nil {
+      return close(EventsClient.Close.protocolError, "a client masks its frames")
+    }
     switch frame.opcode {
     case .text:
       guard !isClosing else { return }
@@ -189,8 +194,14 @@ final class EventsClient: ChannelInboundHandler, @unchecked Sendable {
   }
 
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
-    // The handler before has told the client already, if it was to be told.
-    drop("broke the protocol: \(error)")
+    // What comes after a fault is read and forgotten for a moment: to close at once would take back our last words.
+    switch error {
+    case NIOWebSocketError.invalidFrameLength, NIOWebSocketFrameAggregator.Error.accumulatedFrameSizeIsTooLarge:
+      close(EventsClient.Close.tooLarge, "a message may have 16 KiB")
+    case is NIOWebSocketError, is NIOWebSocketFrameAggregator.Error:
+      close(EventsClient.Close.protocolError, "this is no WebSocket frame")
+    default: if !isClosing { drop("\(error)") }
+    }
   }
 
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {

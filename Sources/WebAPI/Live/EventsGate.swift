@@ -106,7 +106,6 @@ final class EventsGate: ChannelInboundHandler, RemovableChannelHandler {
         try pipeline.addHandler(WebSocketFrameEncoder(), position: here)
         try pipeline.addHandler(
           ByteToMessageHandler(WebSocketFrameDecoder(maxFrameSize: EventsGate.largestMessage)), position: here)
-        try pipeline.addHandler(WebSocketProtocolErrorHandler(), position: here)
         try pipeline.addHandler(
           NIOWebSocketFrameAggregator(
             minNonFinalFragmentSize: 0, maxAccumulatedFrameCount: 64,
