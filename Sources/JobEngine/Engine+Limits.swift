@@ -19,21 +19,22 @@ extension Engine {
     return rate.key(of: job)
   }
 
-  /// Counts a submission; false when it is one too many.
-  func admits(_ type: String, key: UInt64, at now: WallTime) -> Bool {
-    guard let rate = settings.handlers[type]?.rate?.rate else { return true }
-    var window = submissions[type] ?? RateWindow(rate)
-    if window.rate != rate { window = RateWindow(rate) }
-    defer { submissions[type] = window }
-    guard window.next(key, now: now) == nil else { return false }
-    window.count(key, at: now)
-    return true
+  /// Counts a submission; when it is one too many, says when another would be taken.
+  func refusal(_ type: String, key: UInt64, at now: WallTime) -> WallTime? {
+    guard let rate = settings.handlers[type]?.rate?.rate else { return nil }
+    if submissions[type]?.rate != rate { submissions[type] = RateWindow(rate) }
+    if let until = submissions[type]?.next(key, now: now) { return until }
+    // In place: a copy of a window of many values for each submission would cost more than all else.
+    submissions[type]?.count(key, at: now)
+    return nil
   }
 
   /// Reads back from the log what rates have to remember: all at the start, those that were changed later.
   ///
   /// - Parameter types: nil: all.
   func rebuildRates(of types: Set<String>? = nil, now: WallTime) throws(SpoolError) {
+    // What was counted in this turn is to be found there too.
+    try transitions.audit.flush()
     for type in types ?? [] {
       submissions[type] = nil
       agenda.forgetStarts(type)

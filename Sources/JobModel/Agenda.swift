@@ -303,10 +303,14 @@ package struct Agenda {
     return true
   }
 
-  /// When a job that is not due yet came into `new/`.
-  package func scheduledSince(_ id: String) -> WallTime? {
-    guard let slot = names.slot(of: id), slots[slot].phase == .scheduled else { return nil }
-    return WallTime(microseconds: slots[slot].firstSeen)
+  /// When a waiting job came into `new/`; the end of time for one that waits for others, of which that is not kept.
+  package func firstSeen(_ id: String) -> WallTime? {
+    guard let slot = names.slot(of: id) else { return nil }
+    switch slots[slot].phase {
+    case .scheduled, .ready, .parked, .rated: return WallTime(microseconds: slots[slot].firstSeen)
+    case .blocked: return .latest
+    case .free, .judging, .removed: return nil
+    }
   }
 
   package func waiting(_ id: String) -> Waiting? {
@@ -481,7 +485,7 @@ package struct Agenda {
 
   /// Those whose rate held them back are looked at with the next pick.
   private mutating func wake(_ key: ValueKey) {
-    if rated[key] != nil { wakes.set(key, WallTime(microseconds: .min)) }
+    if rated[key] != nil { wakes.set(key, WallTime(seconds: 0)) }
   }
 
   /// Lets the first of those whom a rate held back into their type's line, when it allows a start.

@@ -15,6 +15,8 @@ package struct Operator {
   package let now: WallTime
   /// Who asked, as the audit log says it: `anna (uid 1000)`.
   package let by: String
+  /// When the waiting job came in, if that is known better than its file tells.
+  package var since: WallTime?
 
   package init(transitions: Transitions, maxJobBytes: Int, now: WallTime, by: String) {
     self.transitions = transitions
@@ -82,6 +84,11 @@ package struct Operator {
     guard let claim = try transitions.claim(id, limit: maxJobBytes) else {
       throw SpoolError(.noSuchJob, "\(id) is not waiting any more")
     }
+    guard case .success(let claimed) = claim.content, claimed.record == nil else {
+      // Its owner put something else in its place just now; that is held as it is.
+      _ = try transitions.unclaim(claim)
+      return
+    }
     var accounts = Accounts()
     let submitter = JobRecord.Submitter(uid: claim.uid, user: accounts.name(of: claim.uid))
     var record = JobRecord.taken(from: claim, submitter: submitter, firstSeen: firstSeen, node: transitions.node)
@@ -100,7 +107,7 @@ package struct Operator {
     let spool = transitions.spool
     do throws(Errno) {
       let status = try spool.syscalls.status(spool.descriptor(JobState.new), JobID.fileName(id))
-      return min(WallTime(microseconds: status.changed), now)
+      return min(WallTime(microseconds: status.changed), since ?? .latest, now)
     } catch {
       if error == .noEntry { throw SpoolError(.noSuchJob, "\(id) is not waiting any more") }
       throw SpoolError(doing: "looking at the job", path: spool.path(of: id, in: .new), error)
@@ -158,7 +165,11 @@ extension JobRecord {
       record = JobRecord(
         id: claim.id, state: .new, submittedAt: firstSeen ?? claim.firstSeen, updatedAt: claim.firstSeen, node: node)
     }
-    record.submittedBy = record.submittedBy ?? submitter
+    if record.submittedBy == nil {
+      record.submittedBy = submitter
+      // Judged before: `Engine.isForged`.
+      if case .success(let job) = claim.content, let subject = job.subject { record.submittedBy?.subject = subject }
+    }
     record.sha256 = record.sha256 ?? claim.sha256
     record.node = node
     return record

@@ -9,7 +9,7 @@ import Testing
 
 @Suite("The clock, and waits") struct ClockTests {
   let spool: TestSpool
-  let clock = ManualClock("2026-11-21T10:00:00Z")
+  let clock = ManualClock("2020-03-21T10:00:00Z")
 
   init() throws { spool = try TestSpool() }
 
@@ -47,12 +47,12 @@ import Testing
     let bench = try bench { $0.retry = RetryPolicy(delays: [.seconds(60)]) }
     try drop(bench, "j")
     #expect(try bench.end("j", exit: 75))
-    try bench.at("2026-11-21T10:00:30Z")
+    try bench.at("2020-03-21T10:00:30Z")
     #expect(bench.runner.started == ["j"])
-    try bench.at("2026-11-20T10:00:30Z")
-    try bench.at("2026-11-20T10:01:29Z")
+    try bench.at("2020-03-20T10:00:30Z")
+    try bench.at("2020-03-20T10:01:29Z")
     #expect(bench.runner.started == ["j"])
-    try bench.at("2026-11-20T10:01:31Z")
+    try bench.at("2020-03-20T10:01:31Z")
     #expect(bench.runner.started == ["j", "j"])
   }
 
@@ -62,11 +62,11 @@ import Testing
     let first = try bench(handler)
     try drop(first, "j")
     #expect(try first.end("j", exit: 75))
-    clock.set("2026-11-20T10:00:00Z")
+    clock.set("2020-03-20T10:00:00Z")
     let second = try bench(handler)
-    try second.at("2026-11-20T10:00:59Z")
+    try second.at("2020-03-20T10:00:59Z")
     #expect(second.runner.started == [])
-    try second.at("2026-11-20T10:01:01Z")
+    try second.at("2020-03-20T10:01:01Z")
     #expect(second.runner.started == ["j"])
   }
 
@@ -74,11 +74,11 @@ import Testing
   func delay() throws {
     let bench = try bench()
     try drop(bench, "delayed", ",\"delay\":\"60s\"")
-    try drop(bench, "named", ",\"run_at\":\"2026-11-21T10:01:00Z\"")
-    try bench.at("2026-11-20T10:00:00Z")
-    try bench.at("2026-11-20T10:01:01Z")
+    try drop(bench, "named", ",\"run_at\":\"2020-03-21T10:01:00Z\"")
+    try bench.at("2020-03-20T10:00:00Z")
+    try bench.at("2020-03-20T10:01:01Z")
     #expect(bench.runner.started == ["delayed"])
-    try bench.at("2026-11-21T10:01:01Z")
+    try bench.at("2020-03-21T10:01:01Z")
     #expect(bench.runner.started == ["delayed", "named"])
   }
 
@@ -90,19 +90,20 @@ import Testing
     }
     for id in ["a", "b", "c"] { try drop(bench, id) }
     #expect(bench.runner.started.sorted() == ["a", "b"])
-    try bench.at("2026-11-20T10:00:00Z")
+    try bench.at("2020-03-20T10:00:00Z")
     #expect(bench.runner.started.count == 2)
-    try bench.at("2026-11-20T10:01:01Z")
+    try bench.at("2020-03-20T10:01:01Z")
     #expect(bench.runner.started.count == 3)
-    // And the window that was read back from the log.
+    // And the window that is read back from the log: two more started just now.
     try drop(bench, "d")
-    try drop(bench, "e")
     #expect(bench.runner.started.count == 4)
-    clock.set("2026-11-19T10:00:00Z")
+    clock.set("2020-03-19T10:00:00Z")
     let next = try self.bench { $0.rate = .init(rate: Rate(limit: 2, per: .seconds(60))) }
-    let before = next.runner.started.count
-    try next.at("2026-11-19T10:01:01Z")
-    #expect(next.runner.started.count > before)
+    try drop(next, "e")
+    try next.at("2020-03-19T10:00:59Z")
+    #expect(!next.runner.started.contains("e"))
+    try next.at("2020-03-19T10:01:01Z")
+    #expect(next.runner.started.contains("e"))
   }
 
   @Test("a clock set forward by a day starts what became due in order, within its limits, each once")
@@ -112,7 +113,7 @@ import Testing
       $0.retry = RetryPolicy(delays: [.seconds(3600)])
     }
     for n in 0..<20 { try drop(bench, "j\(n)", ",\"delay\":\"\(n + 1)h\"") }
-    try bench.at("2026-11-22T12:00:00Z")
+    try bench.at("2020-03-22T12:00:00Z")
     #expect(bench.runner.started == ["j0", "j1", "j2"])
     for n in 0..<20 {
       #expect(try bench.end("j\(n)"))
@@ -125,7 +126,7 @@ import Testing
   func interrupted() throws {
     let bench = try bench()
     for id in ["asked", "moved", "edited", "free"] { try drop(bench, id, ",\"delay\":\"60s\"") }
-    try bench.at("2026-11-21T10:00:30Z")
+    try bench.at("2020-03-21T10:00:30Z")
     try ask(bench, "{\"do\":\"hold\",\"jobs\":[\"asked\"]}")
     try spool.move(spool.file("moved", .new), spool.file("moved", .hold))
     bench.engine.lookAgain()
@@ -134,13 +135,13 @@ import Testing
       bench,
       "{\"do\":\"edit\",\"job\":\"edited\",\"text\":\"{\\\"type\\\":\\\"t\\\",\\\"delay\\\":\\\"60s\\\",\\\"priority\\\":1}\"}"
     )
-    try bench.at("2026-11-21T10:00:50Z")
+    try bench.at("2020-03-21T10:00:50Z")
     try ask(bench, "{\"do\":\"release\",\"jobs\":[\"asked\"]}")
     try spool.move(spool.file("moved", .hold), spool.file("moved", .new))
     bench.engine.arrived("moved.json", in: "new")
     try bench.turn()
     #expect(bench.runner.started == [])
-    try bench.at("2026-11-21T10:01:01Z")
+    try bench.at("2020-03-21T10:01:01Z")
     #expect(bench.runner.started.sorted() == ["asked", "edited", "free", "moved"])
   }
 
@@ -148,25 +149,25 @@ import Testing
   func heldOverRestart() throws {
     let first = try bench()
     try drop(first, "j", ",\"delay\":\"60s\"")
-    try first.at("2026-11-21T10:00:30Z")
+    try first.at("2020-03-21T10:00:30Z")
     try ask(first, "{\"do\":\"hold\",\"jobs\":[\"j\"]}")
-    clock.set("2026-11-21T10:00:40Z")
+    clock.set("2020-03-21T10:00:40Z")
     let second = try bench()
     try ask(second, "{\"do\":\"release\",\"jobs\":[\"j\"]}")
-    try second.at("2026-11-21T10:00:59Z")
+    try second.at("2020-03-21T10:00:59Z")
     #expect(second.runner.started == [])
-    try second.at("2026-11-21T10:01:01Z")
+    try second.at("2020-03-21T10:01:01Z")
     #expect(second.runner.started == ["j"])
   }
 
   @Test("jobs not started by expires_at are buried then, those that ran are not looked at again")
   func expiry() throws {
     let bench = try bench { $0.concurrency = 1 }
-    for n in 0..<5 { try drop(bench, "j\(n)", ",\"expires_at\":\"2026-11-21T10:00:1\(n)Z\"") }
+    for n in 0..<5 { try drop(bench, "j\(n)", ",\"expires_at\":\"2020-03-21T10:00:1\(n)Z\"") }
     #expect(bench.runner.started == ["j0"] && bench.engine.expiries.count == 4)
-    try bench.at("2026-11-21T10:00:12.500Z")
-    #expect(try bench.turn { spool.states(of: "j2") == [.dead] })
-    #expect(spool.states(of: "j1") == [.dead] && spool.states(of: "j3") == [.new] && spool.states(of: "j0") == [.cur])
+    try bench.at("2020-03-21T10:00:12.500Z")
+    #expect(try bench.turn { spool.states(of: "j1") == [.dead] && spool.states(of: "j2") == [.dead] })
+    #expect(spool.states(of: "j3") == [.new] && spool.states(of: "j0") == [.cur])
     #expect(try spool.record(of: "j1", .dead)?.outcome == .expired)
     #expect(bench.engine.expiries.count == 2)
   }
@@ -194,9 +195,9 @@ import Testing
     try drop(bench, "good")
     #expect(try bench.end("good"))
     #expect(notices().count == 32)
-    try bench.at("2026-11-21T10:00:59Z")
+    try bench.at("2020-03-21T10:00:59Z")
     #expect(notices().count == 32)
-    try bench.at("2026-11-21T10:01:01Z")
+    try bench.at("2020-03-21T10:01:01Z")
     #expect(notices().count == 33)
     let texts = try notices().map { try spool.job(String($0.dropLast(5)), .new) }.map {
       String(decoding: $0.bytes, as: UTF8.self)
