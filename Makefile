@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test check torture bench format lint deps peers first-job deb deb-test
+.PHONY: help run test check torture powerloss bench format lint deps peers first-job deb deb-test
 
 SWIFT ?= swift
 BIN := .build/debug
@@ -25,6 +25,8 @@ run: deps ## Build it, drop a first job and run the daemon on ./spool (Ctrl-C en
 	$(SWIFT) build --product jobspoold
 	$(SWIFT) build --product jobspool
 	$(SWIFT) build --product jobspool-watch
+	$(SWIFT) build --product jobspool-web
+	@$(BIN)/jobspool init ./spool >/dev/null
 	@$(MAKE) --no-print-directory first-job
 	@printf '%s\n' '' \
 	  'The daemon runs on ./spool until Ctrl-C. From another terminal in this folder:' \
@@ -33,6 +35,8 @@ run: deps ## Build it, drop a first job and run the daemon on ./spool (Ctrl-C en
 	  '                     mv -n spool/tmp/second.json spool/new/' \
 	  '  the command line:  $(BIN)/jobspool ls     (submit, show, log, requeue: $(BIN)/jobspool --help)' \
 	  '  where to look:     spool/done  spool/dead  spool/log    how it works: spool/README.md' ''
+	@echo '  the dashboard, logged in (the link works once, for 10 minutes):'; \
+	printf '                     %s\n\n' "$$($(BIN)/jobspool dashboard --spool ./spool 2>/dev/null)"
 	@exec $(BIN)/jobspoold --spool ./spool
 
 # The two steps of the producer protocol, as anybody would type them; not again while that job is anywhere to be seen.
@@ -64,11 +68,18 @@ torture: deps ## [Tests/Torture] Run the long tests (half an hour): crashes, rac
 	$(SWIFT) build --product jobspool-watch
 	Tests/run-scripts Tests/Torture
 
-bench: deps ## [Sources/spoolbench] Measure this machine (release build)
-	$(SWIFT) build -c release --product jobspoold
-	$(SWIFT) build -c release --product jobspool-watch
-	$(SWIFT) build -c release --product spoolbench
-	.build/release/spoolbench
+powerloss: deps ## [Tests/PowerLoss] Cut the power of ext4, xfs and btrfs, 200 times each (root; half an hour)
+	$(SWIFT) build --product jobspoold
+	$(SWIFT) build --product jobspool
+	$(SWIFT) build --product jobspool-watch
+	IMAGES=$${IMAGES:-200} Tests/run-scripts Tests/PowerLoss
+
+bench: deps ## [Sources/spoolbench] Measure this machine, jobspool and other queues (release build)
+	for program in jobspoold jobspool jobspool-watch spoolbench; do \
+	  $(SWIFT) build -c release -Xswiftc -static-stdlib --product $$program; \
+	done
+	Sources/spoolbench/install-peers
+	python3 Sources/spoolbench/bench.py $(BENCH)
 
 deb: deps ## [packaging/debian] Build the Debian packages into .build/deb
 	packaging/build-deb

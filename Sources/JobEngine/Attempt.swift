@@ -9,6 +9,8 @@ final class Attempt {
   let job: Job
   let number: Int
   let startedAt: WallTime
+  /// The one by which a type that rests is tried.
+  let isTried: Bool
   /// The right to settle; taken once.
   var claim: Claim?
   /// The record as it was before this run.
@@ -20,7 +22,7 @@ final class Attempt {
 
   init(
     claim: consuming Claim, typeNumber: Agenda.TypeNumber, handler: HandlerSettings, job: Job, number: Int,
-    startedAt: WallTime, record: JobRecord
+    startedAt: WallTime, record: JobRecord, isTried: Bool
   ) {
     id = claim.id
     self.typeNumber = typeNumber
@@ -28,6 +30,7 @@ final class Attempt {
     self.job = job
     self.number = number
     self.startedAt = startedAt
+    self.isTried = isTried
     self.claim = consume claim
     self.record = record
   }

@@ -48,8 +48,18 @@ extension Engine {
     raise("odd_name:\(name)", message)
   }
 
+  /// One that is set aside goes on waiting from when it first came, and comes back as what it was: no new submission.
+  private func rememberHeld(_ id: String) {
+    guard let since = agenda.firstSeen(id), held.count < Limits.heldRemembered,
+      (try? spool.exists(id, in: .hold)) == true
+    else { return }
+    held[id] = since
+  }
+
   func forget(_ id: String) {
+    rememberHeld(id)
     agenda.remove(id)
+    expiries.remove(id)
     flows.unblock(id)
     waitingFor[id] = nil
     condemned[id] = nil
@@ -118,7 +128,8 @@ extension Engine {
     _ id: String, _ job: Job, firstSeen: WallTime, uid: UInt32, inode: UInt64, now: WallTime
   ) throws(SpoolError) {
     // A clock that was set back must not make a job wait until it has caught up.
-    let firstSeen = min(firstSeen, now)
+    let since = held.removeValue(forKey: id)
+    let firstSeen = min(firstSeen, now, since ?? .latest)
     let isTwin = try isTwin(id)
     let isKnown = isKnown(job.type)
     if !isTwin { noteFiring(id) }
@@ -126,17 +137,22 @@ extension Engine {
     if !isTwin, let batch = job.batch, flows.isWatched(batch: batch) { flows.member(id, of: batch, .open) }
     // Seen once more (an event and a scan) before it was refused; it is not counted twice, and not let in.
     if !isTwin, condemned[id]?.outcome == .rateLimited { return agenda.insertForJudgement(id) }
-    let isNews = !isTwin && announces(id, job.record)
-    if !isTwin, refusal(of: job, by: job.record?.submittedBy?.uid ?? uid) != nil {
+    let isNews = !isTwin && since == nil && announces(id, job.record)
+    var submitter = job.record?.submittedBy ?? submitter(uid)
+    if job.record == nil { submitter.subject = job.subject }
+    if !isTwin, refusal(of: job, by: submitter) != nil {
       if isNews { announce(id, job, firstSeen: firstSeen, uid: uid, key: nil, now: now) }
       return agenda.insertForJudgement(id)
     }
-    let key = isNews ? submissionKey(of: job) : nil
-    if let key, !admits(job.type, key: key, at: now) {
-      let rate = settings.handlers[job.type]?.rate?.rate.text ?? ""
+    // One that comes back, by requeue or mv, has a record; it was a submission once.
+    let key = isNews && job.record == nil ? submissionKey(of: job) : nil
+    if let key, let until = refusal(job.type, key: key, at: now) {
+      let rate = settings.handlers[job.type]?.rate?.rate.words ?? ""
       condemned[id] = (
         .rateLimited, .reject,
-        JobError(code: "rate_limited", message: "more than \(rate) were submitted; drop it again later")
+        JobError(
+          code: "rate_limited",
+          message: "\(job.type) takes \(rate), and that many were submitted; it takes another at \(until.rfc3339)")
       )
       announce(id, job, firstSeen: firstSeen, uid: uid, key: nil, now: now)
       return agenda.insertForJudgement(id)
@@ -147,15 +163,14 @@ extension Engine {
     if job.record != nil, proven[id] == nil { unproven.append(id) }
     if let expiry = job.expiry {
       // Its own end may come before its turn.
-      loop.after(max(.milliseconds(1), min(expiry - now + .milliseconds(1), .seconds(3600)))) { [unowned self] in
-        if agenda.contains(id) { incoming.append(id) }
-      }
+      expiries.set(id, expiry + .milliseconds(1))
     }
     watchDeadline(id, job, firstSeen: firstSeen)
     guard job.after.isEmpty || job.record?.attempt ?? 0 > 0 else {
       return placeBlocked(BlockedArrival(id: id, job: job, firstSeen: firstSeen))
     }
-    enter(id, job, due: job.due(firstSeen: firstSeen), firstSeen: firstSeen, inode: inode, now: now)
+    enter(
+      id, job, due: job.due(firstSeen: firstSeen, now: now), firstSeen: firstSeen, inode: inode, now: now)
   }
 
   /// Onto the agenda: from now on limits and time decide.
@@ -200,6 +215,10 @@ extension Engine {
         writer.int(uid)
         writer.key("submitted_at")
         writer.time(firstSeen)
+        if let subject = job?.subject, accounts.mayVouch(uid) {
+          writer.key("subject")
+          writer.string(subject)
+        }
         if let job { Engine.describe(job, &writer) }
         if let key {
           writer.key("rate_key")

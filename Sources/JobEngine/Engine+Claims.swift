@@ -15,9 +15,9 @@ extension Engine {
     while let pick = agenda.next(now: now) {
       do throws(SpoolError) {
         let isStarting = try begin(pick, now: now)
-        if !isStarting { drop(pick) }
+        if !isStarting { drop(pick, now: now) }
       } catch {
-        drop(pick)
+        drop(pick, now: now)
         incoming.append(pick.id)
         troubled(error)
         updatePause()
@@ -29,9 +29,10 @@ extension Engine {
   }
 
   /// Nothing of a pick will run: its places are free again.
-  private func drop(_ pick: Agenda.Pick) {
+  private func drop(_ pick: Agenda.Pick, now: WallTime) {
     agenda.ended(pick.type)
-    agenda.learn(pick.type, succeeded: nil, now: effects.now())
+    agenda.takeBack(pick, at: now)
+    agenda.learn(pick.type, succeeded: nil, isTried: pick.isTried, now: now)
     if let value = pick.keys.serial { agenda.rested(pick.type, serial: value) }
   }
 
@@ -50,6 +51,7 @@ extension Engine {
       return false
     }
     occupied[id] = claim.sha256
+    expiries.remove(id)
     var record = JobRecord.taken(
       from: claim, submitter: submitter(claim.uid), firstSeen: pick.firstSeen, node: node)
     guard case .success(let job) = claim.content else {
@@ -57,7 +59,7 @@ extension Engine {
       return false
     }
     let isForged: Bool
-    do throws(SpoolError) { isForged = try self.isForged(id, job) } catch {
+    do throws(SpoolError) { isForged = try self.isForged(id, job, by: claim.uid) } catch {
       try putBack(claim, firstSeen: pick.firstSeen)
       throw error
     }
@@ -72,7 +74,7 @@ extension Engine {
       judge(claim, job, record, now: now)
       return false
     }
-    if let problem = refusal(of: job, by: record.submittedBy?.uid ?? claim.uid) {
+    if let problem = refusal(of: job, by: record.submittedBy ?? submitter(claim.uid)) {
       bury(claim, record, .rejected, problem.error, .reject, now: now)
       return false
     }
@@ -99,8 +101,8 @@ extension Engine {
     if let value = pick.keys.serial { holding[id] = (pick.type, value) }
     starting.append(
       Attempt(
-        claim: claim, typeNumber: pick.type, handler: handler, job: job, number: number, startedAt: now, record: record)
-    )
+        claim: claim, typeNumber: pick.type, handler: handler, job: job, number: number, startedAt: now, record: record,
+        isTried: pick.isTried))
     return true
   }
 
@@ -218,7 +220,7 @@ extension Engine {
     occupied[id] = claim.sha256
     if case .success(let job) = claim.content {
       let isForged: Bool
-      do throws(SpoolError) { isForged = try self.isForged(id, job) } catch {
+      do throws(SpoolError) { isForged = try self.isForged(id, job, by: claim.uid) } catch {
         try putBack(claim)
         throw error
       }
@@ -242,7 +244,7 @@ extension Engine {
         details: Array("{\"expires_at\":\"\(expiry.rfc3339)\"}".utf8))
       return bury(claim, record, .expired, error, .expire, now: now)
     }
-    if let problem = refusal(of: job, by: record.submittedBy?.uid ?? claim.uid) {
+    if let problem = refusal(of: job, by: record.submittedBy ?? submitter(claim.uid)) {
       return bury(claim, record, .rejected, problem.error, .reject, now: now)
     }
     guard !isKnown(job.type) else {
@@ -312,7 +314,10 @@ extension Engine {
 
   /// Whether the job brings a record that nobody here wrote. To be asked before any record is written into the file: its
   /// line in the log would make the forged one a true one.
-  func isForged(_ id: String, _ job: Job) throws(SpoolError) -> Bool {
+  ///
+  /// - Parameter uid: the file's owner as it was dropped.
+  func isForged(_ id: String, _ job: Job, by uid: UInt32) throws(SpoolError) -> Bool {
+    if job.subject != nil { return !accounts.mayVouch(uid) }
     guard let text = job.recordBytes else { return false }
     return try !isProven(id, text)
   }

@@ -41,6 +41,17 @@ extension Engine {
     for name in requests.sorted() { takeRequest(name) }
   }
 
+  /// The switches alone, after a request has turned one.
+  func readSwitchesAgain() {
+    var switches: [String] = []
+    do throws(SpoolError) {
+      try Scan.names(of: .ctl, in: spool) { name in if Engine.isSwitch(name) { switches.append(name) } }
+    } catch {
+      return troubled(error)
+    }
+    applySwitches(switches.filter { isAllowed(toSwitch: $0) })
+  }
+
   static func isSwitch(_ name: String) -> Bool {
     name == "pause" || name == "pause-schedules" || name.hasPrefix("pause.") || name.hasPrefix("disabled.")
   }
@@ -80,7 +91,7 @@ extension Engine {
     status.touch()
     turnSoon()
     // Who resumed is not known: the file is gone. Who paused owns it.
-    let who = event == .paused ? switchOwners[file] ?? "unknown" : "operator"
+    let who = switchActors[file] ?? (event == .paused ? switchOwners[file] ?? "unknown" : "operator")
     do throws(SpoolError) {
       try transitions.audit.append(event, at: effects.now(), type: type, by: who) { writer in
         guard file == "pause-schedules" else { return }
@@ -119,9 +130,11 @@ extension Engine {
         return troubled(SpoolError(doing: "reading the request", path: "\(spool.path)/ctl/\(name)", error))
       }
     }
-    let who = "\(accounts.name(of: uid)) (uid \(uid))"
+    var who = "\(accounts.name(of: uid)) (uid \(uid))"
     do throws(JSONReader.Problem) {
       let request = try JSONReader.parse(bytes)
+      // The web program says for whom it asks.
+      if let subject = request["subject"]?.string, accounts.mayVouch(uid) { who = "\(subject) through \(who)" }
       carryOut(name, request, uid: uid, who: who)
     } catch {
       // Someone may still be writing it; then its end is another event.
@@ -155,9 +168,13 @@ extension Engine {
       }
       return answer(runSchedules(names.compactMap(\.string), request: name, by: who))
     }
+    if Engine.switchVerbs.contains(verb) {
+      guard isOperator else { return deny(name, who, verb) }
+      return turnSwitches(verb, name, request, who: who)
+    }
     guard let known = OperatorVerb(rawValue: verb) else {
-      let expected = (OperatorVerb.allCases.map(\.rawValue) + ["edit", "reload", "run-schedule"]).joined(
-        separator: ", ")
+      let others = ["edit", "reload", "run-schedule"] + Engine.switchVerbs
+      let expected = (OperatorVerb.allCases.map(\.rawValue) + others).joined(separator: ", ")
       return answer(
         name, refusal: SpoolError(.system, "\"do\": expected one of \(expected), found \"\(verb)\""),
         code: "bad_request")
@@ -214,12 +231,13 @@ extension Engine {
       guard occupied[id] == nil else {
         throw SpoolError(.wrongState, "cannot edit \(id): it is running; cancel it first")
       }
-      let work = Operator(
+      var work = Operator(
         transitions: transitions, maxJobBytes: settings.daemon.maxJobBytes, now: effects.now(), by: who)
       // Of a job that waits, the agenda knows what it was; the next look tells what it is.
       if try spool.exists(id, in: .new) {
         // One that came in a moment ago is announced as it was dropped.
         if !agenda.contains(id) { try look(at: id, now: effects.now()) }
+        work.since = agenda.firstSeen(id)
         forget(id)
         incoming.append(id)
       }
@@ -253,12 +271,16 @@ extension Engine {
         return try cancelWaiting(id, by: who)
       }
     }
-    let work = Operator(
+    var work = Operator(
       transitions: transitions, maxJobBytes: settings.daemon.maxJobBytes, now: effects.now(), by: who)
+    work.since = agenda.firstSeen(id)
     let state = try work.perform(verb, id)
     switch verb {
     case .requeue, .release: incoming.append(id)
-    case .hold, .cancel, .purge: forget(id)
+    case .hold: forget(id)
+    case .cancel, .purge:
+      forget(id)
+      held[id] = nil
     }
     return Rest(state: state)
   }
@@ -272,7 +294,7 @@ extension Engine {
     operators[id] = who
     if case .success(let job) = claim.content {
       let isForged: Bool
-      do throws(SpoolError) { isForged = try self.isForged(id, job) } catch {
+      do throws(SpoolError) { isForged = try self.isForged(id, job, by: claim.uid) } catch {
         // Not to be told just now: as refused, nothing of the record is believed.
         troubled(error)
         isForged = true
@@ -340,7 +362,7 @@ extension Engine {
     removeControl(name)
   }
 
-  private func answer(_ name: String, refusal: SpoolError, code: String) {
+  func answer(_ name: String, refusal: SpoolError, code: String) {
     var writer = JSONWriter()
     writer.beginObject()
     writer.key("ok")
@@ -353,7 +375,7 @@ extension Engine {
     reply(name, writer.bytes)
   }
 
-  private func answer(_ request: ControlRequest) {
+  func answer(_ request: ControlRequest) {
     var writer = JSONWriter()
     writer.beginObject()
     writer.key("ok")

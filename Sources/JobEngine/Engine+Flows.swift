@@ -95,7 +95,8 @@ extension Engine {
   private func free(_ arrival: BlockedArrival, now: WallTime) {
     waitingFor[arrival.id] = nil
     enter(
-      arrival.id, arrival.job, due: max(arrival.job.due(firstSeen: arrival.firstSeen), arrival.firstSeen),
+      arrival.id, arrival.job,
+      due: max(arrival.job.due(firstSeen: arrival.firstSeen, now: now), min(arrival.firstSeen, now)),
       firstSeen: arrival.firstSeen, now: now)
     turnSoon()
   }

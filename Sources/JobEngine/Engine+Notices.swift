@@ -23,11 +23,60 @@ struct NoticeDesk {
   /// Entries whose receiver said that it is gone (410); until the configuration is loaded anew.
   var gone: Set<String> = []
   /// When jobs of types with `sla` will have missed it.
-  var deadlines = Deadlines()
+  var deadlines = Deadlines<String>()
   var retryIsScheduled = false
+  /// What each entry was told of late, and what was held back from it.
+  private var told: [String: RateWindow] = [:]
+  private var heldBack: [String: HeldBack] = [:]
+  /// When what was held back is told.
+  private(set) var nextDigest: WallTime?
+
+  private struct HeldBack {
+    var since: WallTime
+    var atMost: Rate
+    var counts: [Notice.Occasion: Int] = [:]
+  }
 
   /// Above this, notices that cannot be written are dropped, and the log says so.
   static let pendingLimit = 10_000
+
+  /// Whether one more may be sent to the entry; if not, it is counted among those held back.
+  mutating func admits(_ notice: Notice, to key: String, atMost: Rate, now: WallTime) -> Bool {
+    var window = told[key] ?? RateWindow(atMost)
+    if window.rate != atMost { window = RateWindow(atMost) }
+    defer { told[key] = window }
+    guard let free = window.next(0, now: now) else {
+      window.count(0, at: now)
+      return true
+    }
+    heldBack[key, default: HeldBack(since: now, atMost: atMost)].counts[notice.occasion, default: 0] += 1
+    nextDigest = min(nextDigest ?? free, free)
+    return false
+  }
+
+  /// Notices that stand for what was held back, once another may be sent.
+  ///
+  /// - Parameter atOnce: whatever the time: the daemon stops, and nobody would remember.
+  mutating func digests(now: WallTime, atOnce: Bool = false) -> [(notice: Notice, key: String)] {
+    guard let due = nextDigest, atOnce || due <= now else { return [] }
+    nextDigest = nil
+    var digests: [(notice: Notice, key: String)] = []
+    for (key, held) in heldBack.sorted(by: { $0.key < $1.key }) {
+      if !atOnce, let free = told[key]?.next(0, now: now) {
+        nextDigest = min(nextDigest ?? free, free)
+        continue
+      }
+      heldBack[key] = nil
+      told[key]?.count(0, at: now)
+      digests.append((NoticeRules.digest(held.counts, since: held.since, now: now, atMost: held.atMost), key))
+    }
+    return digests
+  }
+
+  mutating func clockSetBack(to now: WallTime) {
+    for key in told.keys { told[key]?.clockSetBack(to: now) }
+    if nextDigest != nil { nextDigest = now }
+  }
 }
 
 extension Engine {
@@ -88,12 +137,18 @@ extension Engine {
     tell(
       Notice(
         occasion, at: at ?? record.updatedAt, message: NoticeRules.message(occasion, subject, sla: sla), job: subject),
-      to: entries)
+      to: entries, asked: job?.notify)
   }
 
-  private func tell(_ notice: Notice, to entries: [NoticeSettings]) {
+  private func tell(_ notice: Notice, to entries: [NoticeSettings], asked: [String]? = nil) {
     // Entries with the same address are one receiver.
-    for key in Set(entries.map(\.key)).sorted() where !notices.gone.contains(key) {
+    let limits = Dictionary(entries.map { ($0.key, $0.atMost) }) { first, _ in first }
+    for (key, atMost) in limits.sorted(by: { $0.key < $1.key }) where !notices.gone.contains(key) {
+      if NoticeRules.mayBeHeldBack(notice, asked: asked),
+        !notices.admits(notice, to: key, atMost: atMost, now: effects.now())
+      {
+        continue
+      }
       guard notices.pending.count < NoticeDesk.pendingLimit else {
         logger.error("a notice is lost, because the disk takes none and too many wait: \(notice.message)")
         continue
@@ -156,6 +211,7 @@ extension Engine {
   /// Has the courier submit what was raised; the engine does not wait for the disk. What it refuses is tried again every
   /// second.
   func sendNotices() {
+    notices.pending += notices.digests(now: effects.now(), atOnce: drain != .no)
     guard !notices.pending.isEmpty, notices.sending.isEmpty else { return }
     guard !notices.retryIsScheduled else {
       // Nobody knows when there is room again: what ended becomes visible without it.

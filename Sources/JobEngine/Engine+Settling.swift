@@ -78,12 +78,13 @@ extension Engine {
   private func learn(_ attempt: Attempt, _ verdict: Verdict) {
     let wasOpen = agenda.types[attempt.typeNumber].circuit.phase != .closed
     switch verdict {
-    case .finish: agenda.learn(attempt.typeNumber, succeeded: true, now: effects.now())
-    case .retry: agenda.learn(attempt.typeNumber, succeeded: false, now: effects.now())
+    case .finish: agenda.learn(attempt.typeNumber, succeeded: true, isTried: attempt.isTried, now: effects.now())
+    case .retry: agenda.learn(attempt.typeNumber, succeeded: false, isTried: attempt.isTried, now: effects.now())
     case .bury(let outcome):
       // The last of several attempts speaks against the type, a permanent failure against the job.
       let isTypes = outcome == .failed && attempt.number >= attempt.job.retryPolicy(attempt.handler.retry).maxAttempts
-      agenda.learn(attempt.typeNumber, succeeded: isTypes ? false : nil, now: effects.now())
+      agenda.learn(
+        attempt.typeNumber, succeeded: isTypes ? false : nil, isTried: attempt.isTried, now: effects.now())
     }
     let type = agenda.types[attempt.typeNumber]
     if case .open(let until) = type.circuit.phase {
@@ -125,7 +126,7 @@ extension Engine {
   /// Hands an attempt back: we interrupted it, or never started it.
   func release(_ attempt: Attempt) {
     guard let claim = attempt.claim.take() else { return }
-    agenda.learn(attempt.typeNumber, succeeded: nil, now: effects.now())
+    agenda.learn(attempt.typeNumber, succeeded: nil, isTried: attempt.isTried, now: effects.now())
     var record = attempt.record
     if attempt.isCancelled {
       let error = JobError(code: "cancelled", message: "cancelled by \(attempt.cancelledBy) before it ran")

@@ -85,10 +85,14 @@ package final class Engine {
   var notices = NoticeDesk()
   /// Who asked for the end of a job, for its audit line.
   var operators: [String: String] = [:]
+  /// Since when jobs were waiting that somebody set aside in `hold/`, which overwrites what the file tells.
+  var held: [String: WallTime] = [:]
   var requests: [ControlRequest] = []
   /// Requests that could not be removed after their answer.
   var answered: Set<String> = []
   var switchOwners: [String: String] = [:]
+  /// Who is turning a switch by a request at this moment.
+  var switchActors: [String: String] = [:]
   var controlIsDue = false
   var statusIsScheduled = false
   let startedAt: WallTime
@@ -112,6 +116,9 @@ package final class Engine {
   var isCommitting = false
   var schedules = ScheduleBook()
   var firingTimer: LoopTimer?
+  /// When waiting jobs with `expires_at` are to be looked at again.
+  var expiries = Deadlines<String>()
+  var clock = ClockWatch()
   private var timer: LoopTimer?
   private var rescanTimer: LoopTimer?
 
@@ -244,7 +251,9 @@ package final class Engine {
   /// Does what is to be done now. Called before every wait of the loop.
   func turn() {
     turnIsScheduled = false
+    watchClock()
     checkSpaceIfDue()
+    noteExpired()
     fireSchedules()
     restoreOn()
     scanOn()
@@ -285,7 +294,8 @@ package final class Engine {
   private func scheduleTimer() {
     if let timer { loop.cancel(timer) }
     timer = nil
-    guard drain == .no, let due = [agenda.nextDue(), notices.deadlines.next()].compactMap(\.self).min() else { return }
+    let dues = [agenda.nextDue(), notices.deadlines.next(), expiries.next(), notices.nextDigest]
+    guard drain == .no, let due = dues.compactMap(\.self).min() else { return }
     // Wall time may jump; a look at least once a minute finds out. Rounded up, so as not to wake just before.
     let wait = max(.milliseconds(1), min(due - effects.now() + .milliseconds(1), .seconds(60)))
     timer = loop.after(wait) {}
@@ -393,6 +403,12 @@ package final class Engine {
     turnSoon()
   }
 
+  /// The same, for who stands outside.
+  package func calmAlert(_ code: String) {
+    calm(code)
+    turnSoon()
+  }
+
   /// Something is well again.
   func calm(_ code: String) {
     guard status.clear(code) else { return }
@@ -445,6 +461,7 @@ package final class Engine {
     // A bad edit keeps what was there before.
     for name in new.brokenSchedules.keys { new.schedules[name] = settings.schedules[name] }
     let old = settings.handlers
+    let rerated = Set(new.handlers.values.filter { old[$0.type]?.rate != $0.rate }.map(\.type))
     settings = new
     // What waits is held by the values it was looked at with; under other rules it has others.
     let rekeyed = Set(
@@ -456,6 +473,9 @@ package final class Engine {
     forgiveReceivers()
     accounts.forgetMemberships()
     configureAgenda()
+    if !rerated.isEmpty {
+      do throws(SpoolError) { try rebuildRates(of: rerated, now: effects.now()) } catch { troubled(error) }
+    }
     configureSchedules(effects.now())
     raiseBrokenSchedules()
     status.touch()

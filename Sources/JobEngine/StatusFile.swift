@@ -118,6 +118,9 @@ extension Engine {
       writer.int(type.scheduled)
       writer.key("paused")
       writer.bool(type.isPaused)
+      if case .open(let until) = type.circuit.phase { writeCircuit(type.circuit.failures, until, to: &writer) }
+      if type.circuit.phase == .halfOpen { writeCircuit(type.circuit.failures, nil, to: &writer) }
+      writeRate(of: type.name, to: &writer)
       if let broken = type.broken {
         writer.key("broken")
         writer.string(broken)

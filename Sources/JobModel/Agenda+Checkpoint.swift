@@ -22,7 +22,7 @@ extension Agenda {
     var written = 0
     for number in range.clamped(to: 0..<slots.count) {
       let slot = slots[number]
-      guard slot.phase == .ready || slot.phase == .scheduled || slot.phase == .parked,
+      guard slot.phase == .ready || slot.phase == .scheduled || slot.phase == .parked || slot.phase == .rated,
         slot.marks & Slot.mustBeLookedAt == 0
       else { continue }
       let keys = self.keys[UInt32(number)] ?? .none

@@ -26,7 +26,7 @@ extension Agenda {
     range.clamped(to: 0..<slots.count).compactMap { slot in
       switch slots[slot].phase {
       case .free, .removed: nil
-      case .scheduled, .ready, .judging, .parked, .blocked:
+      case .scheduled, .ready, .judging, .parked, .rated, .blocked:
         slots[slot].marks & Slot.seen == seen ? nil : names.name(slot)
       }
     }

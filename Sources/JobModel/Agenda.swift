@@ -64,6 +64,8 @@ package struct Agenda {
     package var firstSeen: WallTime
     /// Since when it could run, had no limit held it back.
     package var readySince: WallTime
+    /// The one job by which a type that rests is tried.
+    package var isTried = false
     /// Taken from the checkpoint: its file has not been looked at yet.
     package var isRestored = false
   }
@@ -101,6 +103,8 @@ package struct Agenda {
     case free, scheduled, ready, judging
     /// Due, but a job of the same `serial_by` value runs.
     case parked
+    /// Due, but its rate allows no start now.
+    case rated
     /// Waits for other jobs (`Flows`).
     case blocked
     /// Removed, but a heap still points here.
@@ -124,12 +128,18 @@ package struct Agenda {
   /// Keys of the jobs that have any.
   var keys: [UInt32: Keys] = [:]
   /// Values that run, or whose job has not come to rest yet.
-  private var busy: Set<SerialKey> = []
-  private var parked: [SerialKey: [UInt32]] = [:]
+  private var busy: Set<ValueKey> = []
+  private var parked: [ValueKey: [UInt32]] = [:]
   /// By type number, where the type has a rate that makes jobs wait.
   private var rates: [Int: RateWindow] = [:]
+  /// Jobs whose rate allows no start now, by its value. One at a time goes back into its type's line, so that a start
+  /// costs the same however many wait; who left the line lets the next in (`wakes`).
+  private var rated: [ValueKey: [UInt32]] = [:]
+  private var wakes = Deadlines<ValueKey>()
+  /// When `next` was asked last: what was possible then is not worth another look.
+  private var asked = WallTime(microseconds: .min)
 
-  private struct SerialKey: Hashable {
+  private struct ValueKey: Hashable {
     var type: Int
     var value: UInt64
   }
@@ -192,15 +202,41 @@ package struct Agenda {
     rates[number(of: type)]?.count(key, at: time)
   }
 
+  /// Forgets the starts of a type that were counted, to count them anew from the log.
+  package mutating func forgetStarts(_ type: String) {
+    if let rate = rates[number(of: type)]?.rate { rates[number(of: type)] = RateWindow(rate) }
+  }
+
+  /// A pick that counted as a start was none after all.
+  package mutating func takeBack(_ pick: Pick, at now: WallTime) {
+    if let key = pick.keys.rate { rates[pick.type]?.takeBack(key, at: now) }
+  }
+
   /// Tells how a run of the type ended; `nil`: without a verdict on the type (handed back, or the job's own fault).
-  package mutating func learn(_ type: TypeNumber, succeeded: Bool?, now: WallTime) {
+  package mutating func learn(_ type: TypeNumber, succeeded: Bool?, isTried: Bool, now: WallTime) {
     // One receiver that is down is no reason to keep from the others what they should know.
     guard !types[type].isBeside else { return }
     switch succeeded {
     case true?: types[type].circuit.succeeded()
-    case false?: types[type].circuit.failed(now: now)
-    case nil: types[type].circuit.gaveBack(now: now)
+    case false?: types[type].circuit.failed(isTried: isTried, now: now)
+    case nil: if isTried { types[type].circuit.gaveBack(now: now) }
     }
+  }
+
+  /// The clock was set back: no rate and no rest lasts longer for it. Waiting jobs are to be looked at again, since only
+  /// their files say which of their times are waits.
+  package mutating func clockSetBack(to now: WallTime) {
+    for number in types.indices { types[number].circuit.clockSetBack(to: now) }
+    for number in rates.keys { rates[number]?.clockSetBack(to: now) }
+    for key in Array(wakes.keys) { wakes.set(key, now) }
+    asked = WallTime(microseconds: .min)
+  }
+
+  /// Some of the values of a type's rate that allow no start now, and until when.
+  package mutating func refusedValues(_ type: TypeNumber, _ count: Int, now: WallTime) -> [(
+    key: UInt64, until: WallTime
+  )] {
+    rates[type]?.refusing(count, now: now) ?? []
   }
 
   package mutating func pause(_ type: String, _ paused: Bool) { types[number(of: type)].isPaused = paused }
@@ -216,10 +252,20 @@ package struct Agenda {
     slots.indices.compactMap { slot in
       switch slots[slot].phase {
       case .free, .removed: nil
-      case .scheduled, .ready, .judging, .parked, .blocked: names.name(slot)
+      case .scheduled, .ready, .judging, .parked, .rated, .blocked: names.name(slot)
       }
     }
   }
+
+  /// The ids of those that are not due yet, in no order.
+  package var scheduledIDs: [String] {
+    slots.indices.compactMap { slots[$0].phase == .scheduled ? names.name($0) : nil }
+  }
+
+  /// How many a type's line holds; a test keeps an eye on what a pick moves.
+  func lineLength(_ type: TypeNumber) -> Int { readyHeaps[type].count }
+
+  func isInLine(_ id: String) -> Bool { names.slot(of: id).map { slots[$0].phase == .ready } ?? false }
 
   /// How many slots were ever needed at once; a test keeps an eye on it.
   var slotCount: Int { slots.count }
@@ -285,6 +331,16 @@ package struct Agenda {
     return true
   }
 
+  /// When a waiting job came into `new/`; the end of time for one that waits for others, of which that is not kept.
+  package func firstSeen(_ id: String) -> WallTime? {
+    guard let slot = names.slot(of: id) else { return nil }
+    switch slots[slot].phase {
+    case .scheduled, .ready, .parked, .rated: return WallTime(microseconds: slots[slot].firstSeen)
+    case .blocked: return .latest
+    case .free, .judging, .removed: return nil
+    }
+  }
+
   package func waiting(_ id: String) -> Waiting? {
     guard let slot = names.slot(of: id), slots[slot].phase != .judging else { return nil }
     return Waiting(
@@ -315,6 +371,7 @@ package struct Agenda {
 
   /// The next job that may start now. It counts as running until `ended`, its serial value until `rested`.
   package mutating func next(now: WallTime) -> Pick? {
+    asked = now
     promote(now: now)
     let isOpen = !isPaused && running < maxJobs
     guard isOpen || hasBeside else { return nil }
@@ -335,14 +392,14 @@ package struct Agenda {
     slots[best.slot].phase = .free
     names.recycle(best.slot)
     types[best.number].running += 1
-    types[best.number].circuit.started()
+    let isTried = types[best.number].circuit.started()
     if let pool = types[best.number].pool { pools[pool].running += 1 }
     if !types[best.number].isBeside { running += 1 }
-    if let value = keys.serial { busy.insert(SerialKey(type: best.number, value: value)) }
+    if let value = keys.serial { busy.insert(ValueKey(type: best.number, value: value)) }
     if let key = keys.rate { rates[best.number]?.count(key, at: now) }
     return Pick(
       id: id, type: best.number, keys: keys, firstSeen: WallTime(microseconds: slot.firstSeen),
-      readySince: WallTime(microseconds: slot.line), isRestored: slot.marks & Slot.restored != 0)
+      readySince: WallTime(microseconds: slot.line), isTried: isTried, isRestored: slot.marks & Slot.restored != 0)
   }
 
   private var hasBeside: Bool { types.contains { $0.isBeside && $0.waiting > $0.scheduled } }
@@ -363,7 +420,7 @@ package struct Agenda {
 
   /// A job with this serial value has come to rest: the next of its value may be picked.
   package mutating func rested(_ type: TypeNumber, serial value: UInt64) {
-    let key = SerialKey(type: type, value: value)
+    let key = ValueKey(type: type, value: value)
     busy.remove(key)
     while var heap = parked.removeValue(forKey: key), let first = heap.first {
       Agenda.pop(from: &heap, slots, Agenda.isEarlier)
@@ -383,9 +440,10 @@ package struct Agenda {
 
   /// When `next` may have something that it has not now; nil: only an event can change it.
   package mutating func nextDue() -> WallTime? {
-    let reopens = types.lazy.filter { $0.waiting > $0.scheduled + $0.blocked }.compactMap(\.circuit.reopens).min()
-    guard let timer = nextTimer() else { return reopens }
-    return reopens.map { min($0, timer) } ?? timer
+    // A rest that is over and yet let nothing start is held up by something else, whose end is an event.
+    let reopens = types.lazy.filter { $0.waiting > $0.scheduled + $0.blocked }.compactMap(\.circuit.reopens)
+      .filter { [asked] in $0 > asked }.min()
+    return [reopens, nextTimer(), wakes.next()].compactMap(\.self).min()
   }
 
   private mutating func nextTimer() -> WallTime? {
@@ -422,10 +480,12 @@ package struct Agenda {
   /// Takes the job out of the names and counts; its slot stays reserved.
   private mutating func forget(_ slot: Int) {
     let phase = slots[slot].phase
-    keys[UInt32(slot)] = nil
+    let number = Int(slots[slot].type)
+    if let key = keys.removeValue(forKey: UInt32(slot))?.rate, phase == .ready || phase == .parked {
+      wake(ValueKey(type: number, value: key))
+    }
     switch phase {
-    case .ready, .scheduled, .parked, .blocked:
-      let number = Int(slots[slot].type)
+    case .ready, .scheduled, .parked, .rated, .blocked:
       types[number].waiting -= 1
       if phase == .scheduled { types[number].scheduled -= 1 }
       if phase == .blocked { types[number].blocked -= 1 }
@@ -455,6 +515,26 @@ package struct Agenda {
       types[number].scheduled -= 1
       Agenda.push(slot, onto: &readyHeaps[number], slots, Agenda.isEarlier)
     }
+    while let key = wakes.take(now: now) { admitNext(key, now: now) }
+  }
+
+  /// Those whose rate held them back are looked at with the next pick.
+  private mutating func wake(_ key: ValueKey) {
+    if rated[key] != nil { wakes.set(key, WallTime(seconds: 0)) }
+  }
+
+  /// Lets the first of those whom a rate held back into their type's line, when it allows a start.
+  private mutating func admitNext(_ key: ValueKey, now: WallTime) {
+    if rated[key] != nil, let free = rates[key.type]?.next(key.value, now: now) { return wakes.set(key, free) }
+    while var heap = rated.removeValue(forKey: key), let first = heap.first {
+      Agenda.pop(from: &heap, slots, Agenda.isEarlier)
+      if !heap.isEmpty { rated[key] = heap }
+      let slot = Int(first)
+      guard release(slot, ifRemoved: .rated) else { continue }
+      slots[slot].phase = .ready
+      Agenda.push(slot, onto: &readyHeaps[key.type], slots, Agenda.isEarlier)
+      return
+    }
   }
 
   /// The first of the type's line that its values allow. What they do not is parked, or waits for its rate.
@@ -466,19 +546,20 @@ package struct Agenda {
         continue
       }
       guard let keys = keys[first] else { return slot }
-      if let value = keys.serial, busy.contains(SerialKey(type: number, value: value)) {
+      if let value = keys.serial, busy.contains(ValueKey(type: number, value: value)) {
         popReady(number)
         slots[slot].phase = .parked
         Agenda.push(
-          slot, onto: &parked[SerialKey(type: number, value: value), default: []], slots, Agenda.isEarlier)
+          slot, onto: &parked[ValueKey(type: number, value: value), default: []], slots, Agenda.isEarlier)
+        if let key = keys.rate { admitNext(ValueKey(type: number, value: key), now: now) }
         continue
       }
-      if let key = keys.rate, let free = rates[number]?.next(key, now: now) {
+      if let value = keys.rate, let free = rates[number]?.next(value, now: now) {
+        let key = ValueKey(type: number, value: value)
         popReady(number)
-        slots[slot].phase = .scheduled
-        slots[slot].due = free.microseconds
-        types[number].scheduled += 1
-        Agenda.push(slot, onto: &timers, slots) { $0.due < $1.due }
+        slots[slot].phase = .rated
+        Agenda.push(slot, onto: &rated[key, default: []], slots, Agenda.isEarlier)
+        wakes.set(key, free)
         continue
       }
       return slot

@@ -30,20 +30,25 @@ package struct CircuitBreaker: Sendable, Equatable {
     }
   }
 
-  package mutating func started() {
-    if case .open = phase { phase = .halfOpen }
+  /// A job starts; true when it is the one that is tried, whose end decides.
+  package mutating func started() -> Bool {
+    guard case .open = phase else { return false }
+    phase = .halfOpen
+    return true
   }
 
   package mutating func succeeded() {
     self = CircuitBreaker()
   }
 
-  /// The tried job was handed back without a verdict: another one may be tried.
+  /// The tried job was handed back without a verdict: another one may be tried. Of others, begun before the circuit
+  /// opened, this says nothing.
   package mutating func gaveBack(now: WallTime) {
     if phase == .halfOpen { phase = .open(until: now) }
   }
 
-  package mutating func failed(now: WallTime) {
+  /// - Parameter isTried: it is the job that `started` called the tried one.
+  package mutating func failed(isTried: Bool, now: WallTime) {
     failures += 1
     switch phase {
     case .closed:
@@ -52,9 +57,16 @@ package struct CircuitBreaker: Sendable, Equatable {
       // A run that had begun before the circuit opened.
       return
     case .halfOpen:
+      guard isTried else { return }
       rest = min(rest * 2, CircuitBreaker.longestRest)
     }
     phase = .open(until: now + rest)
+  }
+
+  /// The clock was set back: nobody rests longer than the rest is.
+  package mutating func clockSetBack(to now: WallTime) {
+    guard case .open(let until) = phase else { return }
+    phase = .open(until: min(until, now + rest))
   }
 
   /// When a start becomes possible; nil: already is, or another event decides.

@@ -40,6 +40,9 @@ package struct Job: Sendable, Equatable {
   /// The occasions on which notices are raised for it, whatever `on` says; nil: as `on` says.
   package var notify: [String]?
   package var record: JobRecord?
+  /// The token's subject, when the file came with nothing but that for a record: the web program names whom it submits for.
+  /// Counts only by the file's owner.
+  package var subject: String?
   /// Where the record's own text lies in `bytes`.
   package var recordText: Range<Int>?
   /// Where a record goes: the end of what the producer wrote before the closing brace.
@@ -94,25 +97,28 @@ package struct Job: Sendable, Equatable {
   }
 
   /// When it may start, given when it was first seen. The record's time wins; a requeued job is due at once.
-  package func due(firstSeen: WallTime) -> WallTime {
+  ///
+  /// - Parameter now: a wait counted from some moment never lasts longer than it was meant to from now, whatever became of
+  ///   the clock since. A time the producer named stays what it is.
+  package func due(firstSeen: WallTime, now: WallTime = .latest) -> WallTime {
     if let record {
-      if let runAt = record.runAt { return runAt }
-      if record.spent { return firstSeen }
+      if let runAt = record.runAt { return min(runAt, now + max(.zero, runAt - record.updatedAt)) }
+      if record.spent { return min(firstSeen, now) }
     }
     switch start {
-    case .now: return firstSeen
+    case .now: return min(firstSeen, now)
     case .at(let time): return time
-    case .after(let delay): return (record?.submittedAt ?? firstSeen) + delay
+    case .after(let delay): return min(record?.submittedAt ?? firstSeen, now) + delay
     }
   }
 
   /// Whether its start counts from when it was first seen.
   package var isDelayed: Bool { if case .after = start { true } else { false } }
 
-  /// The moment before which it must not start, as far as the file itself tells; a `delay` counts from elsewhere.
+  /// The moment before which it must not start, for a file that its owner may have replaced since it was looked at. One
+  /// with a record was written by us, and what it says was weighed with the clock when it was looked at.
   package var notBefore: WallTime? {
-    if let record { return record.runAt }
-    if case .at(let time) = start { return time }
+    if record == nil, case .at(let time) = start { return time }
     return nil
   }
 

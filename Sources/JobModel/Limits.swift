@@ -5,6 +5,8 @@ package enum Limits {
   /// Bytes of an id; `ID.json` and `ID.bad` then fit any file system's 255.
   package static let idLength = 128
   package static let typeLength = 64
+  /// Bytes of a token's subject.
+  package static let subjectLength = 256
   /// Settles that may wait for the durable step before claims pause.
   package static let settlesWaiting = 1024
   /// Attempts kept in a record, newest last.
@@ -42,6 +44,10 @@ package enum Limits {
   package static let namesWaiting = 65_536
   /// Parents looked up in one turn.
   package static let parentsPerTurn = 500
+  /// Jobs moved to `hold/` by hand of which the daemon remembers since when they waited.
+  package static let heldRemembered = 10_000
+  /// Values of a rate that have no room now, of which status.json tells, per type; of others the audit log does.
+  package static let rateValuesPublished = 50
   /// Odd names in `new/` of which each gets an alert of its own.
   package static let namesReported = 20
   /// Bytes of a job's log kept per job.

@@ -53,6 +53,26 @@ package enum NoticeRules {
     }
   }
 
+  /// Whether a storm of them may be cut short. Who asked to hear of a job, and who counts ends, gets each.
+  package static func mayBeHeldBack(_ notice: Notice, asked: [String]?) -> Bool {
+    asked == nil && notice.occasion != .done
+  }
+
+  /// The one that stands for those that were held back.
+  package static func digest(
+    _ counts: [Notice.Occasion: Int], since: WallTime, now: WallTime, atMost: Rate
+  ) -> Notice {
+    let parts = Notice.Occasion.allCases.compactMap { occasion in
+      counts[occasion].map { "\($0) \(occasion.rawValue)" }
+    }
+    let count = counts.values.reduce(0, +)
+    let main = Notice.Occasion.allCases.max { counts[$0, default: 0] < counts[$1, default: 0] } ?? .dead
+    return Notice(
+      main, at: now,
+      message: "\(count) more \(count == 1 ? "notice was" : "notices were") held back since \(since.rfc3339) "
+        + "(\(parts.joined(separator: ", "))): at most \(atMost.words) are sent here", code: "held_back")
+  }
+
   /// When a job will have missed its `sla`: counted from its submission, or from the time its producer set for it. nil:
   /// never, because it was requeued after its end, which is a round that nobody promised a time for.
   package static func deadline(_ job: Job, firstSeen: WallTime, sla: Duration) -> WallTime? {
@@ -85,64 +105,6 @@ package enum NoticeRules {
       let limit = sla.map { " within \(DurationText.format($0))" } ?? " in time"
       return "\(name) was not finished\(limit)"
     case .scheduleMissed, .handlerBroken, .disk: return name
-    }
-  }
-}
-
-/// Moments by which something should have happened, the earliest first. A value changed or taken away stays in the heap
-/// until its time comes; only what the table has counts.
-package struct Deadlines: Sendable {
-  private var times: [String: WallTime] = [:]
-  private var heap: [(time: WallTime, id: String)] = []
-
-  package init() {}
-
-  package var count: Int { times.count }
-  package subscript(id: String) -> WallTime? { times[id] }
-
-  package mutating func set(_ id: String, _ time: WallTime) {
-    guard times[id] != time else { return }
-    times[id] = time
-    heap.append((time, id))
-    var child = heap.count - 1
-    while child > 0, heap[child].time < heap[(child - 1) / 2].time {
-      heap.swapAt(child, (child - 1) / 2)
-      child = (child - 1) / 2
-    }
-  }
-
-  package mutating func remove(_ id: String) { times[id] = nil }
-
-  /// The earliest; entries that do not count any more are dropped on the way.
-  package mutating func next() -> WallTime? {
-    while let first = heap.first {
-      if times[first.id] == first.time { return first.time }
-      pop()
-    }
-    return nil
-  }
-
-  /// Takes one whose time has come; nil when there is none.
-  package mutating func take(now: WallTime) -> String? {
-    guard let time = next(), time <= now, let id = heap.first?.id else { return nil }
-    pop()
-    times[id] = nil
-    return id
-  }
-
-  private mutating func pop() {
-    let last = heap.removeLast()
-    guard !heap.isEmpty else { return }
-    heap[0] = last
-    var parent = 0
-    while true {
-      var least = parent
-      for child in [2 * parent + 1, 2 * parent + 2] where child < heap.count && heap[child].time < heap[least].time {
-        least = child
-      }
-      guard least != parent else { return }
-      heap.swapAt(parent, least)
-      parent = least
     }
   }
 }

@@ -14,4 +14,7 @@ extension Rate {
 
   /// The form that `init(text:)` reads back.
   package var text: String { "\(limit)/\(DurationText.format(per))" }
+
+  /// In a sentence: "10 per 1h".
+  package var words: String { "\(limit) per \(DurationText.format(per))" }
 }

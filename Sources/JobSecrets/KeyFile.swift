@@ -41,10 +41,7 @@ enum KeyFile {
         .badKey,
         "\(path) belongs to uid \(status.st_uid); it must belong to the one that runs the daemon (\(geteuid()))")
     }
-    // A credential of systemd's is ours alone, whatever its mode says: an ACL shows in the place of the group.
-    let isCredential =
-      getenv("CREDENTIALS_DIRECTORY").map { path.hasPrefix(String(cString: $0) + "/") } ?? false
-    guard isCredential || status.st_mode & forbidden == 0 else {
+    guard Credentials.contain(path) || status.st_mode & forbidden == 0 else {
       let mode = String(status.st_mode & 0o7777, radix: 8)
       throw SecretProblem(.badKey, "\(path) has mode 0\(mode), which lets others in; \(remedy)")
     }

@@ -14,7 +14,9 @@ package struct WebKey: Sendable {
   static let size = 32
 
   /// - Parameter folder: the one with the configuration: the spool's own, or `/etc/jobspool`.
-  package static func file(in folder: String) -> String { folder + "/secret/web.key" }
+  package static func file(in folder: String) -> String {
+    Credentials.file("web.key") ?? folder + "/secret/web.key"
+  }
 
   /// Reads the key.
   ///

@@ -18,6 +18,21 @@ package struct DaemonStatus: Sendable, Equatable {
     package var paused: Bool
     /// Why it cannot run, such as a handler file that does not load.
     package var broken: String?
+    /// It failed on end, and rests.
+    package var circuit: Circuit?
+    package var rate: RateStatus?
+  }
+
+  package struct Circuit: Sendable, Equatable {
+    package var failures: Int
+    /// nil: one job is being tried.
+    package var until: WallTime?
+  }
+
+  package struct RateStatus: Sendable, Equatable {
+    package var rate: Rate
+    /// Some of the values without room, and until when.
+    package var full: [UInt64: WallTime] = [:]
   }
 
   /// A job whose handler runs.
@@ -83,7 +98,9 @@ package struct DaemonStatus: Sendable, Equatable {
       types[member.key] = TypeStatus(
         concurrency: member.value["concurrency"]?.int, running: member.value["running"]?.int ?? 0,
         waiting: member.value["waiting"]?.int ?? 0, scheduled: member.value["scheduled"]?.int ?? 0,
-        paused: member.value["paused"]?.bool ?? false, broken: member.value["broken"]?.string)
+        paused: member.value["paused"]?.bool ?? false, broken: member.value["broken"]?.string,
+        circuit: member.value["circuit"].map { Circuit(failures: $0["failures"]?.int ?? 0, until: time($0["until"])) },
+        rate: member.value["rate"].flatMap { RateStatus($0) })
     }
     running = []
     for element in value["running"]?.array ?? [] {
@@ -109,6 +126,20 @@ package struct DaemonStatus: Sendable, Equatable {
       return Alert(at: time(element["at"]), code: element["code"]?.string ?? "", message: message)
     }
     runningCount = value["running_count"]?.int ?? running.count
+  }
+}
+
+extension DaemonStatus.RateStatus {
+  init?(_ value: JSONValue) {
+    guard let limit = value["limit"]?.int, let per = value["per"]?.string.flatMap(DurationText.parse) else {
+      return nil
+    }
+    rate = Rate(limit: limit, per: per)
+    for member in value["full"]?.members ?? [] {
+      guard let key = UInt64(member.key, radix: 16), let until = member.value.string.flatMap(WallTime.init(rfc3339:))
+      else { continue }
+      full[key] = until
+    }
   }
 }
 

@@ -111,7 +111,7 @@ extension SpoolReader {
         "there is no handler for the type \(job.type) in \(configuration?.folder ?? "")/handlers: "
           + "it will be rejected\(unlessDaemon)")
     }
-    let due = job.due(firstSeen: file.changed)
+    let due = job.due(firstSeen: file.changed, now: now)
     if due > now {
       let attempt = file.record?.attempt ?? 0
       if attempt > 0 {
@@ -179,10 +179,8 @@ extension SpoolReader {
     if type?.paused == true || spool.hasRoot("ctl/pause.\(job.type)") {
       return Reason(.typePaused, "the type \(job.type) is paused; 'jobspool resume \(job.type)' lets it go on")
     }
-    if let alert = status?.alerts.first(where: { $0.code == "circuit:\(job.type)" }) {
-      return Reason(.resting, "its type \(alert.message)")
-    }
     let running = status?.running.filter { $0.type == job.type } ?? []
+    if let circuit = type?.circuit { return resting(job.type, circuit, running) }
     if let limit = type?.concurrency ?? handler(job.type)?.concurrency, let count = type?.running, count >= limit {
       let first = running.first?.id
       return Reason(
@@ -195,13 +193,30 @@ extension SpoolReader {
       return Reason(.maxJobs, "max_jobs is reached: \(count) of \(limit) running\(naming(first, count))", job: first)
     }
     if let reason = serial(job, running) { return reason }
-    if let rate = handler(job.type)?.rate, rate.over == .wait {
-      return Reason(
-        .rate,
-        "it is ready; its type may start \(rate.rate.limit) jobs in \(DurationText.format(rate.rate.per)), "
-          + "and may have done so")
-    }
+    if let reason = rated(job) { return reason }
     return Reason(.next, "it is ready and is about to start")
+  }
+
+  private func resting(
+    _ type: String, _ circuit: DaemonStatus.Circuit, _ running: [DaemonStatus.Running]
+  ) -> Reason {
+    let failed = "its type \(type) failed \(circuit.failures) times in a row and rests"
+    guard let until = circuit.until else {
+      let tried = running.first?.id
+      return Reason(.resting, "\(failed); \(tried ?? "one job") is being tried, and decides", job: tried)
+    }
+    return Reason(.resting, "\(failed); one job is tried at \(until.rfc3339)", until: until)
+  }
+
+  private func rated(_ job: Job) -> Reason? {
+    guard let limit = handler(job.type)?.rate, limit.over == .wait,
+      case .refused(let until) = rateStanding(type: job.type, key: limit.key(of: job))
+    else { return nil }
+    let whose = rateValue(of: job).map { " for \($0)" } ?? ""
+    return Reason(
+      .rate,
+      "the rate of \(job.type) is reached: \(limit.rate.words)\(whose); the next start is at \(until.rfc3339), in "
+        + wait(until), until: until)
   }
 
   private func naming(_ id: String?, _ count: Int) -> String {

@@ -38,7 +38,12 @@ package struct Control: Sendable {
   package func isOn(_ name: String) -> Bool { spool.hasRoot("ctl/\(name)") }
 
   /// Makes the file of a switch, or takes it away. Already so: nothing happens.
+  ///
+  /// Throws `denied` for a producer of a system spool, whose file the daemon would only take away again.
   package func turn(_ name: String, on: Bool) throws(SpoolError) {
+    guard SpoolLock.isHeld(spool) != nil else {
+      throw SpoolError(.denied, "only root, the daemon's user and the group of operators may do that on \(spool.path)")
+    }
     do throws(Errno) {
       if on {
         let fd = try spool.syscalls.open(folder, name, flags: O_WRONLY | O_CREAT | O_NOFOLLOW, mode: 0o644)

@@ -15,6 +15,8 @@ package struct Operator {
   package let now: WallTime
   /// Who asked, as the audit log says it: `anna (uid 1000)`.
   package let by: String
+  /// When the waiting job came in, if that is known better than its file tells.
+  package var since: WallTime?
 
   package init(transitions: Transitions, maxJobBytes: Int, now: WallTime, by: String) {
     self.transitions = transitions
@@ -51,6 +53,7 @@ package struct Operator {
       return .new
     case (.requeue, _): throw unfit("only done and dead jobs are requeued")
     case (.hold, .new):
+      try keepDelay(of: id)
       try transitions.hold(id, type: type, at: now, by: by)
       return .hold
     case (.hold, _): throw unfit("only waiting jobs are held")
@@ -68,6 +71,46 @@ package struct Operator {
       return try cancelWaiting(id)
     case (.cancel, .cur): throw unfit("it is running, which only the daemon can end")
     case (.cancel, _): throw unfit("it has ended already")
+    }
+  }
+
+  /// A `delay` counts from when the job was first seen, which only the file's times tell until it has a record; the rename
+  /// into `hold/` would overwrite them, and the delay would begin anew when it is released.
+  private func keepDelay(of id: String) throws(SpoolError) {
+    guard let bytes = try transitions.spool.read(id, in: .new, limit: maxJobBytes),
+      let job = try? JobScanner.scan(bytes), job.isDelayed, job.record == nil
+    else { return }
+    let firstSeen = try firstSeen(id)
+    guard let claim = try transitions.claim(id, limit: maxJobBytes) else {
+      throw SpoolError(.noSuchJob, "\(id) is not waiting any more")
+    }
+    guard case .success(let claimed) = claim.content, claimed.record == nil else {
+      // Its owner put something else in its place just now; that is held as it is.
+      _ = try transitions.unclaim(claim)
+      return
+    }
+    var accounts = Accounts()
+    let submitter = JobRecord.Submitter(uid: claim.uid, user: accounts.name(of: claim.uid))
+    var record = JobRecord.taken(from: claim, submitter: submitter, firstSeen: firstSeen, node: transitions.node)
+    record.updatedAt = now
+    let settlement = Settlement(claim, .release, record)
+    try transitions.write(settlement)
+    try transitions.note(settlement, at: now, by: by)
+    try transitions.audit.commit()
+    guard try transitions.publish(settlement) else {
+      throw SpoolError(.exists, "\(id) cannot be held: a file of the same name was dropped just now; try again")
+    }
+  }
+
+  /// When a job in `new/` came there.
+  func firstSeen(_ id: String) throws(SpoolError) -> WallTime {
+    let spool = transitions.spool
+    do throws(Errno) {
+      let status = try spool.syscalls.status(spool.descriptor(JobState.new), JobID.fileName(id))
+      return min(WallTime(microseconds: status.changed), since ?? .latest, now)
+    } catch {
+      if error == .noEntry { throw SpoolError(.noSuchJob, "\(id) is not waiting any more") }
+      throw SpoolError(doing: "looking at the job", path: spool.path(of: id, in: .new), error)
     }
   }
 
@@ -122,7 +165,11 @@ extension JobRecord {
       record = JobRecord(
         id: claim.id, state: .new, submittedAt: firstSeen ?? claim.firstSeen, updatedAt: claim.firstSeen, node: node)
     }
-    record.submittedBy = record.submittedBy ?? submitter
+    if record.submittedBy == nil {
+      record.submittedBy = submitter
+      // Judged before: `Engine.isForged`.
+      if case .success(let job) = claim.content, let subject = job.subject { record.submittedBy?.subject = subject }
+    }
     record.sha256 = record.sha256 ?? claim.sha256
     record.node = node
     return record

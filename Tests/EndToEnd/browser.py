@@ -1,4 +1,4 @@
-"""A headless Chromium, driven by its DevTools protocol over two pipes: what the test of the dashboard needs and no more.
+"""A headless Chromium, driven by its DevTools protocol over two pipes: what the test of the dashboard needs, no more.
 
 It keeps every request the page makes, everything it writes to the console, every exception and every violation of the
 content security policy, so that a test can say there were none. Not executable: it is no test of its own. Standard
@@ -154,15 +154,18 @@ class Browser:
         )
 
     def click(self, selector, text=None):
-        """Clicks the first such element, with the text if one is given, as a person does: in its middle, once it is there."""
-        find_it = (
-            f"[...document.querySelectorAll({json.dumps(selector)})]"
-            f".find((one) => one.checkVisibility() && {json.dumps(text)} === null || one.innerText?.includes({json.dumps(text)}))"
-        )
-        place = until(lambda: self.run(
-            f"(() => {{ const one = {find_it}; if (!one || one.disabled) return null; one.scrollIntoView({{block: 'center'}});"
-            " const box = one.getBoundingClientRect(); return {x: box.x + box.width / 2, y: box.y + box.height / 2}; })()"
-        ), lambda: f"{selector} {text or ''} to click in {self.text()[:800]!r}", every=0.05)
+        """Clicks the first such element, with the text if one is given, as a person does: in its middle."""
+        script = f"""(() => {{
+          const text = {json.dumps(text)};
+          const one = [...document.querySelectorAll({json.dumps(selector)})]
+            .find((one) => one.checkVisibility() && (text === null || one.innerText?.includes(text)));
+          if (!one || one.disabled) return null;
+          one.scrollIntoView({{block: "center"}});
+          const box = one.getBoundingClientRect();
+          return {{x: box.x + box.width / 2, y: box.y + box.height / 2}};
+        }})()"""
+        wanted = lambda: f"{selector} {text or ''} to click in {self.text()[:800]!r}"
+        place = until(lambda: self.run(script), wanted, every=0.05)
         if not place:
             raise Gone(f"{selector} {text or ''} is not there")
         for kind in ("mousePressed", "mouseReleased"):

@@ -101,7 +101,7 @@ import Testing
 
   @Test("deadlines come in order; one that was moved or removed does not come")
   func order() {
-    var deadlines = Deadlines()
+    var deadlines = Deadlines<String>()
     for (id, seconds) in [("c", 3), ("a", 1), ("d", 4), ("b", 2), ("e", 5)] {
       deadlines.set(id, start + .seconds(seconds))
     }

@@ -116,7 +116,14 @@ import Testing
       (status(free, state: "low_disk"), .lowDisk, "min_free"), (status(free, paused: true), .paused, "paused"),
       (status("\"echo\":{\"broken\":\"no program\"}"), .handlerBroken, "no program"),
       (status("\"echo\":{\"paused\":true}"), .typePaused, "echo is paused"),
-      (status(free, alerts: "{\"code\":\"circuit:echo\",\"message\":\"it failed 20 times\"}"), .resting, "20 times"),
+      (
+        status("\"echo\":{\"circuit\":{\"failures\":20,\"until\":\"2099-01-01T00:00:00Z\"}}"), .resting,
+        "one job is tried at 2099-01-01T00:00:00.000Z"
+      ),
+      (
+        status("\"echo\":{\"running\":1,\"circuit\":{\"failures\":21}}", running: busy, count: 1), .resting,
+        "failed 21 times in a row and rests; r is being tried"
+      ),
       (status(echo.replacing("%", "1"), running: busy, count: 1), .typeLimit, "1 of 1 running, r"),
       (status(free, running: "{\"id\":\"s\",\"type\":\"x\"}", maxJobs: 1, count: 1), .maxJobs, "1 of 1 running, s"),
       (status(free), .next, "about to start"),

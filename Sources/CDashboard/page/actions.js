@@ -33,9 +33,12 @@ export async function act(verb, job, { quietly } = {}) {
     const sure = await ask({ title: `Cancel ${name}?`, danger: true, yes: "Cancel the job", body: h("p", null, "It is running: its processes get a moment to end and are then killed. What they did so far is not undone.") });
     if (!sure) return false;
   }
+  // Said at once; a busy daemon may take a moment to answer.
+  const note = toast(`${NAMES[verb]} ${name} …`);
   try {
     if (verb === "delete") await remove("jobs/" + encodeURIComponent(job.id));
     else await post(`jobs/${encodeURIComponent(job.id)}/${verb}`);
+    note.remove();
     const back = WAY_BACK[verb];
     toast(`${PAST[verb]} ${name}`, {
       link: verb === "delete" ? null : { href: jobLink(job.id), text: "Show" },
@@ -46,6 +49,7 @@ export async function act(verb, job, { quietly } = {}) {
     });
     return true;
   } catch (error) {
+    note.remove();
     failed(error);
     return false;
   }

@@ -1,7 +1,9 @@
 // Talking to the server: one function per way of asking, one error type. The token lives in sessionStorage: there are no
-// cookies, so no other site can act in the reader's name, and closing the tab logs out.
+// cookies, so no other site can act in the reader's name, and closing the last tab logs out.
 
-const STORE = "jobspool.session";
+// By path, because a proxy may show several spools under one name, and a token is for one of them.
+const STORE = "jobspool.session " + new URL("./", document.baseURI).pathname;
+const tabs = new BroadcastChannel(STORE);
 let session = read();
 let onExpired = () => {};
 
@@ -23,6 +25,26 @@ export function keep(next) {
   if (next) sessionStorage.setItem(STORE, JSON.stringify(next));
   else sessionStorage.removeItem(STORE);
 }
+
+/** A link opened in a new tab: the other tabs are asked for the session, as that tab has none of its own. */
+export function borrow() {
+  return new Promise((resolve) => {
+    const answered = ({ data }) => data.session && done(data.session);
+    const done = (found) => {
+      tabs.removeEventListener("message", answered);
+      if (found && !session) keep(found);
+      resolve(session);
+    };
+    tabs.addEventListener("message", answered);
+    tabs.postMessage({ asks: true });
+    setTimeout(done, 200);
+  });
+}
+tabs.addEventListener("message", ({ data }) => {
+  if (data.asks && session) tabs.postMessage({ session });
+  if (data.leaves && session) onExpired("You are logged out.");
+});
+export const leaveEverywhere = () => tabs.postMessage({ leaves: true });
 
 /** What the server refused, in its own words: `detail` says how to mend it. `status` 0: it was not reached at all. */
 export class Problem extends Error {
@@ -75,6 +97,9 @@ export async function getJob(id, signal) {
   const response = await ask("GET", "jobs/" + encodeURIComponent(id), { signal });
   return parseExactly(await response.text());
 }
+
+/** What the producer of a job wrote, as text. */
+export const getFile = async (id, signal) => (await ask("GET", `jobs/${encodeURIComponent(id)}/file`, { signal })).text();
 
 export function parseExactly(text) {
   if (!JSON.rawJSON) return JSON.parse(text);

@@ -2,7 +2,7 @@
 // as a table for a screen reader.
 
 import { h, s } from "./dom.js";
-import { exactCount } from "./format.js";
+import { count, exactCount } from "./format.js";
 
 /** A round number at or above the highest bar, that divides into the lines of the grid. */
 function ceiling(highest) {
@@ -21,22 +21,23 @@ export function stacked({ points, width, height = 168, title, unit }) {
   const max = ceiling(Math.max(...points.map((point) => point.done + point.dead)));
   const y = (value) => top + inner.height * (1 - value / max);
   const step = inner.width / points.length;
-  const gap = Math.min(4, Math.max(1, step * 0.22));
+  // Seven bars as wide as they could be would be a wall.
+  const wide = Math.min(52, step - Math.min(4, Math.max(1, step * 0.22)));
   // Found from the bar, because a redrawn chart keeps the reading that is shown.
   const read = ({ currentTarget }, point) =>
     (currentTarget.closest("figure").querySelector(".readout").textContent =
       point ? `${point.label}: ${exactCount(point.done)} done, ${exactCount(point.dead)} failed` : "");
   const bar = (point, index) => {
-    const x = left + index * step + gap / 2;
+    const x = left + index * step + (step - wide) / 2;
     const whole = point.done + point.dead;
     // A single failure among thousands is still seen: two pixels at least.
     const deadHeight = point.dead ? Math.max(2, (inner.height * point.dead) / max) : 0;
     const doneHeight = Math.max(point.done ? 1 : 0, (inner.height * point.done) / max);
     return s("g", { onpointerenter: (event) => read(event, point), onpointerleave: (event) => read(event) },
       s("rect", { class: "hit", x: left + index * step, y: top, width: step, height: inner.height }),
-      doneHeight > 0 && s("rect", { class: "f-done", x, y: top + inner.height - doneHeight, width: step - gap, height: doneHeight, rx: step > 6 ? 1.5 : 0 }),
-      deadHeight > 0 && s("rect", { class: "f-dead", x, y: top + inner.height - doneHeight - deadHeight - (whole > point.dead ? 1 : 0), width: step - gap, height: deadHeight, rx: step > 6 ? 1.5 : 0 }),
-      point.tick && s("text", { class: "axis", x: x + (step - gap) / 2, y: height - 6, "text-anchor": index === 0 ? "start" : "middle" }, point.tick));
+      doneHeight > 0 && s("rect", { class: "f-done", x, y: top + inner.height - doneHeight, width: wide, height: doneHeight, rx: step > 6 ? 1.5 : 0 }),
+      deadHeight > 0 && s("rect", { class: "f-dead", x, y: top + inner.height - doneHeight - deadHeight - (whole > point.dead ? 1 : 0), width: wide, height: deadHeight, rx: step > 6 ? 1.5 : 0 }),
+      point.tick && s("text", { class: "axis", x: x + wide / 2, y: height - 6, "text-anchor": index === 0 && step < 30 ? "start" : "middle" }, point.tick));
   };
   return h("figure", { class: "chart" },
     h("figcaption", null,
@@ -46,30 +47,27 @@ export function stacked({ points, width, height = 168, title, unit }) {
     s("svg", { width: "100%", height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true", focusable: "false" },
       [0, 0.5, 1].map((part) => [
         s("line", { class: part ? "grid" : "grid base", x1: left, x2: left + inner.width, y1: y(max * part), y2: y(max * part) }),
-        part > 0 && s("text", { class: "axis", x: width - right + 6, y: y(max * part) + 4 }, exactCount(max * part), part === 1 && unit ? s("tspan", { class: "unit" }, unit) : null),
+        part > 0 && s("text", { class: "axis", x: width - right + 6, y: y(max * part) + 4 }, count(max * part), part === 1 && unit ? s("tspan", { class: "unit" }, unit) : null),
       ]),
       points.map(bar)),
     table(title, ["Time", "Done", "Failed"], points.map((point) => [point.label, point.done, point.dead])));
 }
 
-/** A line of up to 24 values; a hole where there is none. */
-export function spark(values, { label, format, width = 96, height = 22 }) {
+/** Up to 24 small bars; nothing where there is no value. */
+export function spark(values, { label, format, height = 22 }) {
   const known = values.filter((value) => value !== null && value !== undefined);
   if (!known.length) return h("span", { class: "dim" }, "–");
   const max = Math.max(...known) || 1;
-  const x = (index) => 2 + (index * (width - 4)) / Math.max(1, values.length - 1);
-  const y = (value) => height - 3 - ((height - 6) * value) / max;
-  let path = "", pen = false;
-  values.forEach((value, index) => {
-    if (value === null || value === undefined) return (pen = false);
-    path += `${pen ? "L" : "M"}${x(index).toFixed(1)} ${y(value).toFixed(1)}`;
-    // A lone value between holes would be a line without length.
-    if (!pen && (values[index + 1] ?? null) === null) path += "h.01";
-    pen = true;
-  });
+  const width = values.length * 4;
   const text = `${label}: ${known.length} values, least ${format(Math.min(...known))}, most ${format(max)}`;
   return s("svg", { class: "spark", width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": text },
-    s("title", null, text), s("path", { d: path, fill: "none" }));
+    s("title", null, text),
+    s("line", { x1: 0, x2: width, y1: height - 0.5, y2: height - 0.5 }),
+    values.map((value, index) => {
+      if (value === null || value === undefined) return null;
+      const tall = Math.max(1.5, ((height - 2) * value) / max);
+      return s("rect", { x: index * 4, y: height - tall, width: 3, height: tall });
+    }));
 }
 
 /** How many jobs of each type have waited how long: the darker, the more. */

@@ -17,9 +17,10 @@ export function s(tag, attributes, ...children) {
 function furnish(element, attributes, children) {
   let value;
   for (const [name, given] of Object.entries(attributes ?? {})) {
-    if (given === undefined || given === null || given === false) continue;
-    if (name === "key") element.$key = String(given);
-    else if (name === "value" || name === "checked") value = [name, given];
+    if (given === undefined || given === null) continue;
+    if (name === "value" || name === "checked") value = [name, given];
+    else if (given === false) continue;
+    else if (name === "key") element.$key = String(given);
     else if (name === "style") Object.assign(element.style, given);
     else if (name.startsWith("on")) {
       element[name] = given;

@@ -18,7 +18,7 @@ export function count(number) {
 /** Every digit, with commas. */
 export const exactCount = (number) => String(number ?? "").replace(/\B(?=(\d{3})+$)/g, ",");
 
-const short = (number) => (number >= 99.95 ? String(Math.round(number)) : number.toFixed(1));
+const short = (number) => (number >= 99.95 ? String(Math.round(number)) : number.toFixed(1).replace(".0", ""));
 
 /** 840 ms · 1.2 s · 42 s · 4 m 10 s · 3 h 12 m · 5 d 2 h */
 export function duration(seconds) {

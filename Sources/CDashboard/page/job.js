@@ -102,7 +102,7 @@ export default function job(page) {
         data.state === "new" && why && h("p", null, why.text),
         more !== undefined && more !== null && jsonBlock(more, "details of the error"));
     }
-    if (why?.text) return h("div", { class: "standing t-" + phaseOf(data) }, h("p", null, h("strong", null, "Why it waits: "), why.text));
+    if (why?.text) return h("div", { class: "standing t-" + phaseOf(data) }, h("p", null, h("strong", null, "Why it waits: "), why.text, why.job && why.job !== id && [" ", h("a", { href: jobLink(why.job) }, "Show that job")]));
     return null;
   }
 
@@ -120,9 +120,11 @@ export default function job(page) {
   }
 
   function attempts() {
-    const list = data.attempts ?? [];
+    const list = [...(data.attempts ?? [])];
+    // The record gets an attempt at its end; the one that runs is known by its start.
+    if (data.state === "cur" && data.started_at && (list.at(-1)?.ended_at || !list.length)) list.push({ n: data.attempt, started_at: data.started_at });
     if (!list.length) return null;
-    return section("Attempts", h("span", { class: "dim" }, `${exactCount(data.attempt)} of ${exactCount(data.max_attempts)}`),
+    return section("Attempts", h("span", { class: "dim" }, data.max_attempts ? `${exactCount(data.attempt)} of ${exactCount(data.max_attempts)}` : exactCount(data.attempt)),
       h("div", { class: "scroll" }, h("table", { class: "attempts" },
         h("thead", null, h("tr", null, ["", "Started", "Took", "Ended", "CPU", "Memory"].map((name, index) => h("th", { scope: "col", class: index === 0 || index === 2 || index > 3 ? "num" : "" }, name)))),
         h("tbody", null, list.map((one, index) => [
@@ -157,7 +159,8 @@ export default function job(page) {
 
   function auditSection() {
     if (!audit?.lines?.length) return null;
-    const known = new Set(["ts", "seq", "event", "job", "type", "from", "to", "attempt", "by", "prev", "node", "record"]);
+    const known = new Set(["ts", "seq", "event", "job", "type", "from", "to", "attempt", "by", "prev", "node", "record", "record_sha256", "head", "tail", "bytes", "uid", "file", "before", "after"]);
+    const word = ([name, value]) => (name.endsWith("_us") ? `${name.slice(0, -3)} ${duration(value / 1e6)}` : `${name.replace(/_/g, " ")} ${value}`);
     return section("Audit", h("span", { class: "dim" }, plural(audit.lines.length, "line")),
       h("div", { class: "scroll" }, h("table", { class: "audit" },
         h("thead", { class: "sr" }, h("tr", null, ["When", "Event", "Details", "By"].map((name) => h("th", { scope: "col" }, name)))),
@@ -165,7 +168,7 @@ export default function job(page) {
           h("td", { class: "num" }, h("time", { datetime: line.ts, title: exact(new Date(line.ts)) }, clock(new Date(line.ts), true))),
           h("td", null, h("strong", null, line.event)),
           h("td", { class: "dim" }, [line.from && line.to && line.from !== line.to && `${line.from} → ${line.to}`, line.attempt !== undefined && `attempt ${line.attempt}`,
-            ...Object.entries(line).filter(([name, value]) => !known.has(name) && (typeof value !== "object" || value === null)).slice(0, 4).map(([name, value]) => `${name} ${value}`)].filter(Boolean).join(" · ")),
+            ...Object.entries(line).filter(([name, value]) => !known.has(name) && (typeof value !== "object" || value === null)).slice(0, 4).map(word)].filter(Boolean).join(" · ")),
           h("td", { class: "by" }, who(line.by))))))));
   }
 

@@ -7,13 +7,14 @@ import { h } from "./dom.js";
 import { count, duration, exactCount, plural, shortId, since, when } from "./format.js";
 import { badge, icon, phaseOf, STATES } from "./icons.js";
 import { go, jobLink, link, replace } from "./route.js";
-import { empty, failed, loading, meta, progress, trouble } from "./ui.js";
+import { empty, failed, keepsItsMeaning, loading, meta, progress, trouble } from "./ui.js";
 
 const FILTERS = ["state", "type", "tag", "q", "batch", "parent", "schedule", "submitted_by", "error_group", "since", "from", "to"];
 const SPANS = { "15m": ["15 minutes", 900], "1h": ["hour", 3600], "24h": ["24 hours", 86_400], "7d": ["7 days", 604_800], "30d": ["30 days", 2_592_000] };
 const RAIL = [["new", "ready", "scheduled", "retry", "blocked"], ["cur"], ["done"], ["dead", "failed", "cancelled", "rejected", "expired"], ["hold"]];
 const WORDS = { ...STATES, failed: "Failed", cancelled: "Cancelled", rejected: "Rejected", expired: "Expired" };
 const PAGE = 50;
+const MOST_FRESH = 999;
 
 export default function jobs(page) {
   let rows = [], next, total, complete = true, problem, busy = true, loaded = false;
@@ -35,7 +36,7 @@ export default function jobs(page) {
     busy = !quiet;
     if (busy) page.draw();
     try {
-      const answer = await get("jobs", asked({ sort: query().get("sort"), order: query().get("order"), limit: PAGE, cursor: more ? next : null }), page.signal);
+      const answer = await get("jobs", asked({ sort: query().get("sort") ?? "submitted", order: query().get("order"), limit: PAGE, cursor: more ? next : null }), page.signal);
       if (route !== page.route) return;
       const known = new Set(rows.map((row) => row.id));
       rows = more ? [...rows, ...answer.jobs.filter((row) => !known.has(row.id))] : answer.jobs;
@@ -90,7 +91,7 @@ export default function jobs(page) {
   function matches(job) {
     const text = () => [job.id, job.type, ...(job.tags ?? []), JSON.stringify(job.meta ?? {}), job.error?.message ?? ""].join("\n").toLowerCase();
     return has("state", (value) => value === job.state || value === phaseOf(job) || value === job.outcome) && has("type", (value) => value === job.type) &&
-      has("tag", (value) => job.tags?.includes(value)) && has("batch", (value) => value === job.batch) && has("parent", (value) => value === job.parent) &&
+      query().getAll("tag").every((value) => job.tags?.includes(value)) && has("batch", (value) => value === job.batch) && has("parent", (value) => value === job.parent) &&
       has("q", (value) => text().includes(value.toLowerCase())) && !["error_group", "schedule", "to", "submitted_by"].some((name) => query().has(name));
   }
   const newestFirst = () => (query().get("sort") ?? "submitted") === "submitted" && query().get("order") !== "asc";
@@ -105,8 +106,8 @@ export default function jobs(page) {
       if (matches(job)) fresh.set(job.id, job);
       else fresh.delete(job.id);
     } else if (what !== "progress" && what !== "purged" && matches(job)) {
-      fresh.set(job.id, job);
-      if (atTop()) reveal();
+      // Somebody may read for hours while thousands arrive: beyond this only their number would matter, and it no longer does.
+      if (fresh.size < MOST_FRESH) fresh.set(job.id, job);
     }
     page.draw();
   });
@@ -119,16 +120,18 @@ export default function jobs(page) {
 
   const atTop = () => scrollY < 40 && !selected.size && cursor < 1;
   function reveal() {
-    if (!newestFirst()) return load({ quiet: true });
-    const added = [...fresh.values()].sort((a, b) => (a.submitted_at < b.submitted_at ? 1 : -1));
-    total = (total ?? 0) + added.length;
-    rows = [...added, ...rows].slice(0, Math.max(PAGE * 2, rows.length));
-    if (cursor >= 0) cursor += added.length;
+    if (!newestFirst() || fresh.size >= MOST_FRESH) return load({ quiet: true });
+    // An old job may come into view by a change of its state; it takes its place, or none when that is on a page not shown.
+    const oldest = next ? rows.at(-1)?.submitted_at ?? "" : "";
+    const added = [...fresh.values()].filter((job) => job.submitted_at >= oldest);
+    const at = rows[cursor]?.id;
+    total = (total ?? 0) + fresh.size;
+    rows = [...added, ...rows].sort((a, b) => (a.submitted_at < b.submitted_at ? 1 : a.submitted_at > b.submitted_at ? -1 : 0)).slice(0, Math.max(PAGE * 2, rows.length));
+    if (at) cursor = rows.findIndex((row) => row.id === at);
     fresh.clear();
   }
   function showFresh() {
-    if (newestFirst()) reveal();
-    else load({ quiet: true });
+    reveal();
     scrollTo({ top: 0 });
     page.draw();
   }
@@ -187,6 +190,8 @@ export default function jobs(page) {
   loadRail();
 
   return () => {
+    // Once a drawing, not once an event.
+    if (fresh.size && fresh.size < MOST_FRESH && atTop() && newestFirst()) reveal();
     page.title([query().getAll("state").map((name) => WORDS[name] ?? name).join(", "), "Jobs"].filter(Boolean).join(" · "));
     return h("div", { class: "jobs-page" }, rail(), h("div", { class: "jobs" }, toolbar(), chips(), list()), actions());
   };
@@ -290,12 +295,12 @@ export default function jobs(page) {
     }
     return [
       problem && trouble(problem, () => load()),
-      fresh.size > 0 && h("button", { class: "pill", onclick: showFresh }, `${exactCount(fresh.size)} new`),
-      h("table", { class: "list" + (busy ? " busy" : ""), "aria-busy": String(busy) },
+      fresh.size > 0 && h("button", { class: "pill", onclick: showFresh }, `${exactCount(fresh.size)}${fresh.size < MOST_FRESH ? "" : "+"} new`),
+      keepsItsMeaning(h("table", { class: "list" + (busy ? " busy" : ""), "aria-busy": String(busy) },
         h("thead", null, h("tr", null,
           may("operate") && h("th", { class: "check" }, h("input", { type: "checkbox", "aria-label": "Select all on this page", checked: selected.size > 0 && selected.size >= rows.length, onchange: ({ target }) => ((selected = new Set(target.checked ? rows.map((row) => row.id) : [])), (all = false), page.draw()) })),
           head("state", "State"), h("th", { scope: "col" }, "Job"), h("th", { scope: "col", class: "what" }, "About"), head("priority", "Prio", "num prio"), h("th", { scope: "col", class: "num try", title: "Attempt" }, "Try"), head("duration", "Took", "num took"), head("submitted", "Submitted", "num age"))),
-        h("tbody", null, rows.map(row))),
+        h("tbody", null, rows.map(row)))),
       next && h("button", { class: "more", onclick: () => load({ more: true }), disabled: busy }, `Show ${PAGE} more`),
     ];
   }

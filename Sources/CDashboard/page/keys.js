@@ -7,7 +7,8 @@ import { isAsking } from "./ui.js";
 const GO = { o: "", j: "jobs", d: "dead", t: "types", s: "schedules", y: "system", n: "submit" };
 
 const KEYS = [
-  ["Everywhere", [["/", "search jobs"], ["?", "this page"], ["g then o j d t s y", "overview, jobs, dead letters, types, schedules, system"], ["g then n", "submit a job"], ["esc", "close, leave a field"]]],
+  ["Everywhere", [["/", "search jobs"], ["?", "this page"], ["esc", "close, leave a field"]]],
+  ["Go to", [["g o", "overview"], ["g j", "jobs"], ["g d", "dead letters"], ["g t", "types"], ["g s", "schedules"], ["g y", "system"], ["g n", "submit a job"]]],
   ["Jobs", [["j k", "next, previous job"], ["enter", "open it"], ["x", "select it"], ["a", "select all that match"], ["r", "requeue"], ["c", "cancel"], ["h", "hold, release"]]],
   ["A job", [["r", "requeue"], ["c", "cancel"], ["h", "hold, release"], ["e", "edit"], ["u", "back to the list"]]],
 ];
@@ -46,7 +47,7 @@ export function help() {
       h("h2", { id: "help-title" }, "Keyboard"),
       h("div", { class: "help-groups" }, KEYS.map(([title, keys]) =>
         h("section", null, h("h3", null, title),
-          h("dl", null, keys.map(([key, what]) => [h("dt", null, key.split(" ").map((one) => (one === "then" ? " then " : h("kbd", null, one)))), h("dd", null, what)]))))),
+          h("dl", null, keys.map(([key, what]) => [h("dt", null, key.split(" ").map((one) => h("kbd", null, one))), h("dd", null, what)]))))),
       h("div", { class: "dialog-actions" }, h("button", { class: "primary", onclick: () => dialog.close() }, "Close"))));
   document.body.append(dialog);
   dialog.showModal();

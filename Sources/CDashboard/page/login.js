@@ -34,5 +34,5 @@ export function login({ message, entered }) {
     h("form", { onsubmit: submit },
       h("label", { for: "token" }, "Or paste a token"),
       h("div", { class: "row" }, field, button),
-      h("p", { class: "dim" }, h("code", null, "jobspool token create --role viewer"), " makes one. It stays in this tab and is forgotten with it.")));
+      h("p", { class: "dim" }, h("code", null, "jobspool token create --role viewer"), " makes one. It stays in the open tabs and is forgotten with them.")));
 }

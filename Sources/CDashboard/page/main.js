@@ -20,7 +20,7 @@ const VIEWS = {
   schedules: { name: "Schedules", right: "read", load: () => import("./schedules.js") },
   system: { name: "System", right: "read", load: () => import("./system.js") },
   submit: { hidden: true, load: () => import("./submit.js") },
-  edit: { hidden: true, load: () => import("./submit.js") },
+  edit: { hidden: true, load: () => import("./edit.js") },
   job: { hidden: true, load: () => import("./job.js") },
 };
 
@@ -93,6 +93,7 @@ async function show() {
   const view = VIEWS[name] ?? VIEWS[""];
   const same = page && page.view === view && page.route.path.join("/") === route.path.join("/");
   drawTop();
+  top.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   if (same && page.moved) {
     page.route = route;
     return page.moved();
@@ -160,7 +161,7 @@ function menu() {
       h("p", null, h("strong", null, subject ?? "No name"), h("span", { class: "dim" }, " " + role)),
       h("div", { class: "themes", role: "group", "aria-label": "Colours" }, pick("system"), pick("light"), pick("dark")),
       h("button", { class: "quiet", onclick: help }, "Keyboard", h("kbd", null, "?")),
-      h("button", { class: "quiet", onclick: () => leave("You are logged out.") }, "Log out")));
+      h("button", { class: "quiet", onclick: () => (api.leaveEverywhere(), leave("You are logged out.")) }, "Log out")));
 }
 
 function setTheme(name) {
@@ -228,7 +229,7 @@ async function begin() {
   } catch {
     // As above.
   }
-  api.whenExpired(() => leave("Your session has ended. Log in again."));
+  api.whenExpired((why) => leave(why ?? "Your session has ended. Log in again."));
   live.on("state", () => (drawTop(), drawBanner()));
   live.on("stats", (data) => {
     counts = data.counts;
@@ -252,7 +253,7 @@ async function arrive() {
   const code = /^#login=(.+)$/.exec(location.hash)?.[1];
   if (!code) {
     if (page) return show();
-    if (!api.signedIn()) return leave();
+    if (!api.signedIn() && !(await api.borrow())) return leave();
     return enter().catch((error) => (error.status === 401 ? 0 : leave(error.message)));
   }
   // Out of the address bar and the history before anything else happens.

@@ -5,7 +5,7 @@ import { h, s } from "./dom.js";
 import { duration, exact, plural, when } from "./format.js";
 import { badge, icon } from "./icons.js";
 import { jobLink, link } from "./route.js";
-import { empty, failed, loading, toast, trouble } from "./ui.js";
+import { empty, failed, keepsItsMeaning, loading, toast, trouble } from "./ui.js";
 
 const RESULTS = { done: "done", dead: "dead", running: "cur", skipped: "hold", missed: "retry", waiting: "ready", cur: "cur", new: "ready" };
 const WORDS = { done: "Done", dead: "Failed", running: "Running", skipped: "Skipped", missed: "Missed", waiting: "Waiting", cur: "Running", new: "Waiting" };
@@ -22,7 +22,7 @@ export default function schedules(page) {
       const names = data.schedules.slice(0, 60).map((one) => one.name);
       const next = async () => {
         for (let name = names.shift(); name !== undefined; name = names.shift()) {
-          runs.set(name, (await get(`schedules/${encodeURIComponent(name)}/runs`, { limit: 30 }, page.signal)).runs);
+          runs.set(name, (await get(`schedules/${encodeURIComponent(name)}/runs`, null, page.signal)).runs);
           page.draw();
         }
       };
@@ -79,16 +79,16 @@ export default function schedules(page) {
 
   function table() {
     const head = ["On", "Schedule", "When", "Next", "Last", "Last 30 runs", ""];
-    return h("div", { class: "scroll" }, h("table", { class: "schedules stack" },
+    return h("div", { class: "scroll" }, keepsItsMeaning(h("table", { class: "schedules stack" },
       h("thead", null, h("tr", null, head.map((name) => h("th", { scope: "col" }, name)))),
-      h("tbody", null, data.schedules.map(row))));
+      h("tbody", null, data.schedules.map(row)))));
   }
 
   function row(one) {
     const cell = (label, style, ...children) => h("td", { class: style, "data-label": label }, children);
     return h("tr", { key: one.name, class: one.enabled ? "" : "off" },
       h("td", { class: "check" }, h("input", { type: "checkbox", role: "switch", class: "switch-box", checked: one.enabled, disabled: !may("operate"), "aria-label": `${one.name} is on`, onchange: () => set(one) })),
-      h("th", { scope: "row" }, h("a", { href: link("jobs", { schedule: one.name }) }, one.name), one.running && h("span", { class: "badge t-cur" }, icon("cur"), "running"), h("p", { class: "dim" }, one.description ?? one.type)),
+      h("th", { scope: "row" }, h("a", { href: link("jobs", { schedule: one.name }) }, one.name), one.running && h("span", { class: "badge t-cur" }, icon("cur"), "running"), h("p", { class: "dim" }, one.description ?? one.type), one.problem && h("p", { class: "t-dead error" }, one.problem)),
       cell("When", "cron", h("code", null, one.cron), h("p", { class: "dim" }, one.timezone)),
       cell("Next", "", one.enabled && one.next_at ? when(one.next_at) : h("span", { class: "dim" }, "–")),
       cell("Last", "", one.last_result ? h("span", { class: "badge t-" + (RESULTS[one.last_result] ?? "ready") }, icon(RESULTS[one.last_result] ?? "ready"), WORDS[one.last_result] ?? one.last_result) : h("span", { class: "dim" }, "never"),

@@ -1,7 +1,5 @@
-// Submitting a job by form, again from an old one, or editing one that waits or is dead. What will be sent is shown as it
-// is sent, and as the command that does the same.
+// Submitting a job by form, or again from an old one. What will be sent is shown as it is sent.
 
-import { edit } from "./actions.js";
 import { get, getJob, Problem, post } from "./api.js";
 import { h } from "./dom.js";
 import { go, jobLink, link } from "./route.js";
@@ -11,8 +9,7 @@ import { failed, loading, toast, trouble } from "./ui.js";
 const MASK = "•••";
 
 export default function submit(page) {
-  const editing = page.route.path[0] === "edit" ? page.route.path[1] : null;
-  const from = editing ?? page.route.query.get("from");
+  const from = page.route.query.get("from");
   let types = [], old, problem, form;
 
   async function load() {
@@ -28,8 +25,8 @@ export default function submit(page) {
   }
   load();
   return () => {
-    page.title(editing ? "Edit" : "Submit");
-    return h("div", { class: "narrow" }, h("header", { class: "page-head" }, h("h1", null, editing ? "Edit a job" : "Submit a job")), form ?? (problem ? trouble(problem, load) : loading(8)));
+    page.title("Submit");
+    return h("div", { class: "narrow" }, h("header", { class: "page-head" }, h("h1", null, "Submit a job")), form ?? (problem ? trouble(problem, load) : loading(8)));
   };
 
   function build() {
@@ -43,10 +40,9 @@ export default function submit(page) {
     const payload = h("textarea", { name: "payload", rows: 12, spellcheck: "false", value: old ? JSON.stringify(old.payload ?? null, null, 2) : "{\n  \n}" });
     const note = h("p", { class: "field-note", role: "status" });
     const preview = h("pre", { class: "preview" });
-    const button = h("button", { class: "primary" }, editing ? (old.state === "dead" ? "Save and requeue" : "Save") : "Submit");
+    const button = h("button", { class: "primary" }, "Submit");
     const element = h("form", { class: "form", "data-island": "form", onsubmit: send, oninput: look },
-      hidden && h("div", { class: "standing t-retry" }, h("p", null, h("strong", null, "Parts of the payload are hidden here. "), editing ? "Saving would replace them by dots: use jobspool edit on the machine." : "Type them in again before you submit.")),
-      editing && h("p", null, h("a", { href: jobLink(editing) }, h("code", null, editing))),
+      hidden && h("div", { class: "standing t-retry" }, h("p", null, h("strong", null, "Parts of the payload are hidden here. "), "Type them in again before you submit.")),
       h("div", { class: "fields" },
         field("Type", text("type", name, { required: true, list: "types", autofocus: !old })), h("datalist", { id: "types" }, types.map((one) => h("option", { value: one.type }))),
         field("Priority", h("select", { name: "priority", value: String(old?.priority ?? 5) }, Array.from({ length: 10 }, (_, index) => h("option", { value: String(index) }, index === 0 ? "0, first" : index === 5 ? "5, normal" : index === 9 ? "9, last" : index)))),
@@ -55,8 +51,8 @@ export default function submit(page) {
       h("details", { open: Boolean(old) },
         h("summary", null, "More"),
         h("div", { class: "fields" },
-          !editing && field("Once per key", text("unique", "", { placeholder: "order-4711" }), "The same type and key is accepted once."),
-          !editing && field("Id", text("id", "", { placeholder: "made for you" })),
+          field("Once per key", text("unique", "", { placeholder: "order-4711" }), "The same type and key is accepted once."),
+          field("Id", text("id", "", { placeholder: "made for you" })),
           field("Tags", text("tags", old?.tags?.join(" "), { placeholder: "eu vip" })),
           field("Batch", text("batch", old?.batch)),
           field("After", text("after", old?.after?.map((one) => one.id ?? one).join(" "), { placeholder: "ids or batch:NAME" })),
@@ -101,7 +97,7 @@ export default function submit(page) {
       try {
         preview.textContent = job();
         note.textContent = "";
-        button.disabled = Boolean(editing && element.elements.payload.value.includes(MASK));
+        button.disabled = element.elements.payload.value.includes(MASK);
       } catch (error) {
         note.textContent = error.key === "type" ? "" : error.message;
         preview.textContent = "";
@@ -114,11 +110,6 @@ export default function submit(page) {
       button.disabled = true;
       try {
         const body = job();
-        if (editing) {
-          await edit(editing, body, old.state === "dead");
-          toast(old.state === "dead" ? "Saved and requeued" : "Saved");
-          return go(jobLink(editing));
-        }
         const unique = element.elements.unique.value.trim();
         const { id } = await post("jobs", body, { headers: unique ? { "Idempotency-Key": unique } : {} });
         toast("Submitted " + element.elements.type.value.trim());

@@ -6,7 +6,7 @@ import { h } from "./dom.js";
 import { count, duration, percent } from "./format.js";
 import { icon } from "./icons.js";
 import { link } from "./route.js";
-import { ask, empty, failed, loading, toast, trouble } from "./ui.js";
+import { ask, empty, failed, keepsItsMeaning, loading, toast, trouble } from "./ui.js";
 
 export default function types(page) {
   let data, queue, problem, due = 0;
@@ -62,9 +62,9 @@ export default function types(page) {
 
   function table() {
     const head = ["Type", ["Running", "num"], ["Waiting", "num"], ["Success", "num"], ["Median", "num"], ["95 %", "num"], "24 hours", "Limits", ""];
-    return h("div", { class: "scroll" }, h("table", { class: "types stack" },
+    return h("div", { class: "scroll" }, keepsItsMeaning(h("table", { class: "types stack" },
       h("thead", null, h("tr", null, head.map((name) => h("th", { scope: "col", class: Array.isArray(name) ? name[1] : "" }, Array.isArray(name) ? name[0] : name)))),
-      h("tbody", null, data.types.map(row))));
+      h("tbody", null, data.types.map(row)))));
   }
 
   function row(one) {

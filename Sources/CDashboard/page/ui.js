@@ -94,6 +94,16 @@ export function progress(percent, label) {
   return bar;
 }
 
+/** Narrow screens show the rows of this table as blocks, which takes its meaning from it; roles give it back. */
+export function keepsItsMeaning(table) {
+  table.setAttribute("role", "table");
+  const roles = { THEAD: "rowgroup", TBODY: "rowgroup", TR: "row", TD: "cell" };
+  for (const part of table.querySelectorAll("thead, tbody, tr, td, th")) {
+    part.setAttribute("role", roles[part.nodeName] ?? (part.scope === "row" ? "rowheader" : "columnheader"));
+  }
+  return table;
+}
+
 /** The first entries of a job's meta, in a row. */
 export const meta = (job, limit = 4) => {
   const entries = Object.entries(job.meta ?? {}).slice(0, limit);

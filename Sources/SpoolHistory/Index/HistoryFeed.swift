@@ -15,10 +15,19 @@ package final class HistoryFeed: @unchecked Sendable {
   /// One event of one job, with the job as it was right after.
   package struct Event: Sendable {
     package var sequence: UInt32
-    package var event: AuditEvent
+    /// nil: its progress, which the log does not have.
+    package var event: AuditEvent?
     package var row: JobRow
-    /// The stage, of a `stage` line.
-    package var stage: String?
+  }
+
+  /// What `refresh` found.
+  package struct News: Sendable {
+    /// In the order of the log.
+    package var events: [Event] = []
+    /// Alerts that were not there before.
+    package var alerts: [DaemonStatus.Alert] = []
+
+    package var isEmpty: Bool { events.isEmpty && alerts.isEmpty }
   }
 
   package let spool: Spool
@@ -26,6 +35,7 @@ package final class HistoryFeed: @unchecked Sendable {
   private let gate = ReadersGate()
   /// One at a time changes the index; guards everything below.
   private let turn = Turn()
+  let rollups = RollupShelf()
   private let clock: @Sendable () -> WallTime
   private let configuration: Configuration?
 
@@ -36,7 +46,7 @@ package final class HistoryFeed: @unchecked Sendable {
   private var status: DaemonStatus?
   private var isLoaded = false
   var folders = FolderTimes()
-  private var listener: (@Sendable ([Event]) -> Void)?
+  private var listener: (@Sendable (News) -> Void)?
 
   struct LogTail {
     var file: AuditFile
@@ -68,8 +78,8 @@ package final class HistoryFeed: @unchecked Sendable {
   /// The whole log has been read and the folders compared.
   package var isComplete: Bool { turn.with { isLoaded } }
 
-  /// Called with what `refresh` found, in the order of the log; nil: nobody listens.
-  package func listen(_ body: (@Sendable ([Event]) -> Void)?) { turn.with { listener = body } }
+  /// Called with what `refresh` found, one call after the other; nil: nobody listens.
+  package func listen(_ body: (@Sendable (News) -> Void)?) { turn.with { listener = body } }
 
   /// Asks the index; many may at once. `status` is what the daemon published, nil when none runs.
   package func read<Result>(_ body: (HistoryIndex, DaemonStatus?) throws -> Result) rethrows -> Result {
@@ -88,6 +98,8 @@ package final class HistoryFeed: @unchecked Sendable {
     for file in files.reversed() {
       try load(file)
       guard part() else { return }
+      // Whoever waits for an answer gets it now.
+      usleep(200)
     }
     try refresh()
     try compareFolders(all: true)
@@ -132,16 +144,34 @@ package final class HistoryFeed: @unchecked Sendable {
   /// Takes in what came since. Cheap when nothing did: some looks at the sizes and times of files.
   package func refresh() throws(SpoolError) {
     let now = clock().microseconds
-    let (events, body) = try turn.with { () throws(SpoolError) -> ([Event], (@Sendable ([Event]) -> Void)?) in
+    try turn.with { () throws(SpoolError) in
       var events: [Event]? = listener == nil ? nil : []
+      let before = status
       readStatus()
       if !held.isEmpty { try release(now: now, &events) }
       try readTails(now: now, &events)
       try lookAtWaiting()
       try compareChanged(now: now)
-      return (events ?? [], listener)
+      guard let listener else { return }
+      var news = News(events: events ?? [])
+      addProgress(since: before, now: now, &news)
+      if !news.isEmpty { listener(news) }
     }
-    if !events.isEmpty { body?(events) }
+  }
+
+  /// What moved on among the running jobs, and what needs attention now.
+  private func addProgress(since before: DaemonStatus?, now: Int64, _ news: inout News) {
+    guard let status, status != before else { return }
+    let known = Progress(before)
+    let progress = Progress(status)
+    let blocked = Blocked(index)
+    for job in status.running where !job.progress.isEmpty && known[job.id]?.progress != job.progress {
+      // The log may not say yet that it runs, or may say already that it does not.
+      guard let row = index.find(job.id), index.rows[row].pointee.standing == .cur else { continue }
+      news.events.append(
+        Event(sequence: index.lastSequence, event: nil, row: index.jobRow(row, blocked, progress, now: now)))
+    }
+    news.alerts = status.alerts.filter { alert in !(before?.alerts.contains(alert) ?? false) }
   }
 
   private func readTails(now: Int64, _ events: inout [Event]?) throws(SpoolError) {
@@ -154,10 +184,10 @@ package final class HistoryFeed: @unchecked Sendable {
       }
       logChanged = log
     }
-    // A node writes its newest file only.
-    var newest: [String: String] = [:]
-    for tail in tails.values { newest[tail.file.node] = max(newest[tail.file.node] ?? "", tail.file.name) }
-    for name in newest.values.sorted() { try readTail(name, now: now, &events) }
+    // A node writes its newest file only; the one before may have got its last lines since the last look.
+    for (_, tails) in Dictionary(grouping: tails.values, by: \.file.node).sorted(by: { $0.key < $1.key }) {
+      for name in tails.map(\.file.name).sorted().suffix(2) { try readTail(name, now: now, &events) }
+    }
   }
 
   private func readTail(_ name: String, now: Int64, _ events: inout [Event]?) throws(SpoolError) {
@@ -228,20 +258,21 @@ package final class HistoryFeed: @unchecked Sendable {
     held = waiting
   }
 
-  private func take(_ line: UnsafeRawBufferPointer, _ node: UInt8, now: Int64, events: UnsafeMutablePointer<[Event]?>?)
-  {
-    guard let (scan, row) = index.take(line, node: node, now: now), let row, let events, events.pointee != nil else {
-      return
+  private func take(
+    _ line: UnsafeRawBufferPointer, _ node: UInt8, now: Int64, events: UnsafeMutablePointer<[Event]?>?
+  ) {
+    let isHeard = events.map { $0.pointee != nil } ?? false
+    var gone: JobRow?
+    if isHeard, let scan = LineScan(line), scan.event == .purged, let job = scan.job, let row = index.rows.find(job) {
+      gone = index.jobRow(row, Blocked(index), Progress(nil), now: now)
     }
-    var event = Event(
-      sequence: scan.sequence, event: scan.event,
-      row: index.jobRow(row, Blocked(index), Progress(status), now: now), stage: nil)
-    if scan.event == .stage, var members = MemberScan(line) {
-      while let (key, value) = members.next() {
-        if key.equals("stage") { event.stage = value.unquoted { String(decoding: $0, as: UTF8.self) } }
-      }
+    guard let (scan, row) = index.take(line, node: node, now: now), isHeard else { return }
+    if let row {
+      let job = index.jobRow(row, Blocked(index), Progress(status), now: now)
+      events?.pointee?.append(Event(sequence: scan.sequence, event: scan.event, row: job))
+    } else if let gone, scan.event == .purged, index.find(gone.id) == nil {
+      events?.pointee?.append(Event(sequence: scan.sequence, event: .purged, row: gone))
     }
-    events.pointee?.append(event)
   }
 
   // MARK: The rest of the spool
@@ -272,6 +303,9 @@ package final class HistoryFeed: @unchecked Sendable {
     try gate.changing { try body(index) }
   }
 
+  func knowsLog(of rollup: RollupFile) -> Bool {
+    turn.with { tails[AuditFile.name(node: rollup.node, day: rollup.day)] != nil }
+  }
   func isHeld(_ id: String) -> Bool { held.contains { $0.job == id } }
   var hasDaemon: Bool { status != nil }
   func now() -> WallTime { clock() }

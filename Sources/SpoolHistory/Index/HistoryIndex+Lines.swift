@@ -1,14 +1,7 @@
 /// Takes lines of the audit log into the index.
 internal import Glibc
-package import JobModel
+internal import JobModel
 internal import SpoolStore
-
-/// What a line told of one job.
-package struct HistoryChange: Sendable {
-  package var sequence: UInt32
-  package var event: AuditEvent
-  package var id: String
-}
 
 extension HistoryIndex {
   /// Takes one line, without its newline.
@@ -64,6 +57,8 @@ extension HistoryIndex {
     if row.standing == .gone { return true }
     // One node numbers its lines, whatever its clock does; of two nodes, and against a file's times, the clock decides.
     if row.sequence != 0, row.node == node, node != 15 { return scan.sequence >= row.sequence }
+    // A file's time is that of its rename, and the line of the same move may have been stamped before.
+    if row.sequence == 0 { return scan.time >= row.updated - 5_000_000 }
     return scan.time / 1000 >= row.updated / 1000
   }
 
@@ -115,7 +110,9 @@ extension HistoryIndex {
         $0.wait = fields.waited ?? 0
         $0.set(HistoryRow.Flag.waited)
       }
-    case .finished: end(.done)
+    case .finished:
+      end(.done)
+      noteSuccess(row, scan.time)
     case .buried: end(.failed)
     case .rejected: end(fields.outcome == .rateLimited ? .rateLimited : .rejected)
     case .expired: end(.expired)
@@ -176,5 +173,14 @@ extension HistoryIndex {
     scratch.append(0)
     subject?.unquoted { scratch.append(contentsOf: $0) }
     return scratch.withUnsafeBytes { submitters.intern($0) }
+  }
+
+  /// When a schedule's job last succeeded.
+  private func noteSuccess(_ row: Int, _ time: Int64) {
+    let id = rows.id(row)
+    guard let base = id.baseAddress, memchr(base, 0x2E, id.count) != nil,
+      let schedule = FiringID.schedule(of: String(decoding: id, as: UTF8.self))
+    else { return }
+    successes[schedule] = max(successes[schedule] ?? 0, time)
   }
 }

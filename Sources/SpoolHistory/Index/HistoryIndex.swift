@@ -30,6 +30,8 @@ package final class HistoryIndex {
   /// Waiting rows whose file has not been looked at for what the log does not say: when they are due, their parents.
   var unlooked: [UInt32] = []
   var nodes: [String] = []
+  /// By schedule, microseconds.
+  package internal(set) var successes: [String: Int64] = [:]
   var scratch: [UInt8] = []
   /// The newest line there is.
   package internal(set) var lastSequence: UInt32 = 0

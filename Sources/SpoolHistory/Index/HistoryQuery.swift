@@ -21,6 +21,8 @@ package struct HistoryQuery: Sendable, Equatable {
   package var schedules: [String] = []
   /// A user's name or a token's subject; any of these.
   package var submitters: [String] = []
+  /// Only what this token's subject submitted.
+  package var subject: String?
   /// All of these.
   package var meta: [MetaMember] = []
   /// In id, tags, meta or error, whatever the case.
@@ -98,4 +100,53 @@ package struct HistoryPage: Sendable {
   package var next: HistoryCursor?
   /// All that match, whatever the cursor.
   package var total = 0
+  package init() {}
+}
+
+extension HistoryQuery {
+  /// Whether a single job is one of those asked for; for news, which come one by one. `errorGroup` is not asked.
+  package func matches(_ row: JobRow) -> Bool {
+    let isPlaced =
+      places.isEmpty
+      || places.contains { place in
+        switch place {
+        case .state(let state): row.state == state
+        case .phase(let phase): row.phase == phase
+        case .outcome(let outcome): row.outcome == outcome
+        }
+      }
+    guard isPlaced, types.isEmpty || types.contains(row.type ?? ""), tags.allSatisfy(row.tags.contains),
+      batches.isEmpty || batches.contains(row.batch ?? ""), parents.isEmpty || parents.contains(row.parent ?? ""),
+      schedules.isEmpty || schedules.contains(FiringID.schedule(of: row.id) ?? ""),
+      submitters.isEmpty || submitters.contains(row.submittedBy?.user ?? "")
+        || submitters.contains(row.submittedBy?.subject ?? "")
+    else { return false }
+    if let subject, row.submittedBy?.subject != subject { return false }
+    let time: WallTime? =
+      switch sort {
+      case .submitted: row.submittedAt
+      case .finished: row.finishedAt
+      default: row.updatedAt
+      }
+    if let from, (time ?? WallTime(seconds: 0)) < from { return false }
+    if let until, (time ?? WallTime(seconds: 0)) > until { return false }
+    if !meta.isEmpty {
+      guard let object = row.meta.flatMap({ try? JSONReader.parse($0, slack: 8) }),
+        meta.allSatisfy({ $0.isIn(object) })
+      else { return false }
+    }
+    guard let text, !text.isEmpty else { return true }
+    let search = TextSearch(text)
+    func has(_ field: String) -> Bool { Array(field.utf8).withUnsafeBytes { search.isIn($0) } }
+    if has(row.id) || row.tags.contains(where: has) { return true }
+    if let meta = row.meta, meta.withUnsafeBytes({ search.isIn($0) }) { return true }
+    return row.error.map { has($0.code) || has($0.message) } ?? false
+  }
+}
+
+extension HistoryQuery.MetaMember {
+  func isIn(_ object: JSONValue) -> Bool {
+    guard let member = object[key] else { return false }
+    return member.string.map { $0 == value } ?? (member.bytes == Array(value.utf8))
+  }
 }

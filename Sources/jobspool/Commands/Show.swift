@@ -26,6 +26,9 @@ struct Show: ParsableCommand {
     guard let file = try reader.file(id) else {
       throw SpoolError(.noSuchJob, "no job \(Console.plain(id)) in \(reader.spool.path)")
     }
+    if case .failure(let problem) = file.content, problem.code == .unreadable {
+      throw SpoolError(.denied, problem.message)
+    }
     guard let job = file.job else { return refused(file) }
     let row = try reader.row(file, Parents(reader))
     let record = current(file, row, reader)

@@ -3,7 +3,8 @@ internal import ArgumentParser
 internal import CSpoolShims
 internal import Glibc
 internal import JobModel
-internal import JobSchema
+internal import JobSecrets
+internal import JobSubmission
 internal import SpoolConfig
 internal import SpoolHistory
 internal import SpoolStore
@@ -117,11 +118,12 @@ struct Submit: ParsableCommand {
     let spool = try options.open()
     let configuration = options.configuration(of: spool)
     let intake = Intake(spool, minFree: configuration.settings.minFree)
+    let reader = SpoolReader(spool, configuration: configuration, now: .current)
     let ids: [String]
     var status: Int32 = 0
     if let bulk {
       let follower = try follower(configuration, spool)
-      (ids, status) = try submitLines(bulk, then: follower, intake, configuration)
+      (ids, status) = try submitLines(bulk, then: follower, intake, reader, configuration)
     } else {
       let bytes = try document()
       var job: Job
@@ -130,6 +132,9 @@ struct Submit: ParsableCommand {
         throw Failure(error.message, exit: 65)
       }
       if let problem = refusal(of: job.type, configuration, spool) { throw Failure(problem.message, exit: 77) }
+      if let refusal = RateGate().refusal(of: job, reader), try !isTaken(job, spool) {
+        throw Failure(refusal.message, exit: 75)
+      }
       job = try sealed(job, Sealer(configuration), configuration)
       warnUnknown([job.type], configuration)
       let id = job.id ?? newID()
@@ -141,13 +146,19 @@ struct Submit: ParsableCommand {
       if status != 0 { throw Failure.silent(status) }
       return
     }
-    let reader = SpoolReader(spool, configuration: configuration, now: .current)
+    let after = SpoolReader(spool, configuration: configuration, now: .current)
     var worst = status
-    try Waiting(reader).wait(for: ids, timeout: nil) { id, state in
-      try EndReport(reader, json: options.json).result(of: id, in: state)
+    try Waiting(after).wait(for: ids, timeout: nil) { id, state in
+      try EndReport(after, json: options.json).result(of: id, in: state)
       if state == .dead { worst = 1 }
     }
     if worst != 0 { throw Failure.silent(worst) }
+  }
+
+  /// A duplicate is answered as one, and counts for no rate.
+  private func isTaken(_ job: Job, _ spool: Spool) throws -> Bool {
+    guard let id = job.id else { return false }
+    return try spool.state(of: id) != nil
   }
 
   private func printID(_ id: String) {
@@ -271,26 +282,13 @@ struct Submit: ParsableCommand {
 
   /// The job as the daemon will read it, or why it will not.
   func checked(_ bytes: [UInt8], _ configuration: Configuration) throws(JobProblem) -> Job {
-    guard bytes.count <= configuration.settings.maxJobBytes else {
-      throw JobProblem(
-        .tooLarge,
-        "the job has \(bytes.count) bytes; max_job_bytes allows \(configuration.settings.maxJobBytes). "
-          + "Large data belongs in a file of its own, with its path in the payload")
-    }
-    let job = try JobScanner.scan(bytes)
-    guard !JobType.isReserved(job.type) else {
-      throw JobProblem(.reservedType, "types beginning with jobspool. are reserved", key: "type")
-    }
-    guard job.record == nil else {
-      throw JobProblem(.forgedRecord, "\"jobspool\" is the daemon's record; leave it out", key: "jobspool")
-    }
-    if let problem = configuration.schemas[job.type]?.problem(with: job) { throw problem }
-    return job
+    try SubmissionCheck.checked(bytes, configuration)
   }
 
   /// What is written of it: with its secrets sealed, which makes it longer.
   func sealed(_ job: Job, _ sealer: Sealer, _ configuration: Configuration) throws(Failure) -> Job {
-    let sealed = try sealer.sealed(job)
+    let sealed: Job
+    do throws(SecretProblem) { sealed = try sealer.sealed(job) } catch { throw Failure(error.message, exit: 78) }
     let limit = configuration.settings.maxJobBytes
     guard sealed.bytes.count <= limit else {
       throw Failure("sealed, the job has \(sealed.bytes.count) bytes; max_job_bytes allows \(limit)", exit: 65)
@@ -321,7 +319,7 @@ struct Submit: ParsableCommand {
 
   /// The ids that were accepted, and the exit code for the others.
   private func submitLines(
-    _ source: String, then follower: Follower?, _ intake: Intake, _ configuration: Configuration
+    _ source: String, then follower: Follower?, _ intake: Intake, _ reader: SpoolReader, _ configuration: Configuration
   ) throws -> ([String], Int32) {
     let bytes = try Input.read(source == "-" ? nil : source)
     var submissions: [Intake.Submission] = []
@@ -330,6 +328,7 @@ struct Submit: ParsableCommand {
     var types = Set<String>()
     let sealer = Sealer(configuration)
     var follower = follower
+    var gate = RateGate()
     if let follower { types.insert(follower.job.type) }
     let shared = batch ?? (follower == nil ? nil : newID())
     for (index, line) in bytes.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated() {
@@ -347,13 +346,19 @@ struct Submit: ParsableCommand {
           lines.append((index + 1, (problem.message, 77, problem.code.rawValue)))
           continue
         }
+        let id = job.id ?? newID()
+        if let refusal = gate.refusal(of: job, reader), (try? intake.spool.state(of: id)) == .some(nil) {
+          lines.append((index + 1, (refusal.message, 75, "rate_limited")))
+          continue
+        }
         do throws(Failure) { job = try sealed(job, sealer, configuration) } catch {
           lines.append((index + 1, (error.message, error.exit, error.exit == 78 ? "not_sealed" : "too_large")))
           continue
         }
         places.append(lines.count)
         lines.append((index + 1, nil))
-        submissions.append(Intake.Submission(id: job.id ?? newID(), bytes: job.bytes + [0x0A]))
+        gate.count(job, id: id, reader)
+        submissions.append(Intake.Submission(id: id, bytes: job.bytes + [0x0A]))
       } catch {
         lines.append((index + 1, (error.message, 65, error.code.rawValue)))
       }
