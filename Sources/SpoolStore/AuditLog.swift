@@ -18,7 +18,9 @@ package final class AuditLog {
 
   private let spool: Spool
   private var fd: Int32
-  private var day: String
+  private var day: String { didSet { dayEnds = AuditLog.end(ofDay: day) } }
+  /// The first moment of the day after, in microseconds: most lines need no more than this to know their file.
+  private var dayEnds: Int64 = 0
   private var size: Int
   private var pending: [UInt8] = []
   /// A short write could not be taken back: there are bytes behind `size` that must go before the next write.
@@ -30,9 +32,15 @@ package final class AuditLog {
   package init(_ spool: Spool, node: String, now: WallTime) throws(SpoolError) {
     self.spool = spool
     self.node = node
-    let files = try AuditFile.list(spool).filter { $0.node == node }
+    let all = try AuditFile.list(spool)
+    let files = all.filter { $0.node == node }
     // A clock set back must not reopen an earlier file: the chain only grows at its end.
     day = max(files.last?.day ?? now.day, now.day)
+    // Nor may our lines stand before those of another node, as they would in a spool that moved here today.
+    if let last = all.last, last.node != node, (day, node) < (last.day, last.node) {
+      day = node > last.node ? last.day : AuditLog.day(after: last.day)
+    }
+    dayEnds = AuditLog.end(ofDay: day)
     sequence = 1
     head = Digest.none
     size = 0
@@ -70,7 +78,7 @@ package final class AuditLog {
     to: JobState? = nil, attempt: Int? = nil, by: String = "daemon",
     _ fields: (inout JSONWriter) -> Void = { _ in }
   ) throws(SpoolError) {
-    if time.day > day { try roll(to: time.day) }
+    if time.microseconds >= dayEnds, time.day > day { try roll(to: time.day) }
     var writer = JSONWriter(reserving: 384)
     writer.beginObject()
     writer.key("ts")
@@ -112,6 +120,9 @@ package final class AuditLog {
   }
 
   package var hasPending: Bool { !pending.isEmpty }
+
+  /// The file being written and how long it is; what is pending is not in it.
+  package var place: (file: String, size: Int) { (AuditFile.name(node: node, day: day), size) }
 
   /// Writes all pending lines with one call. After a throw they are still pending and the file is as it was before.
   package func flush() throws(SpoolError) {
@@ -182,6 +193,10 @@ package final class AuditLog {
     }
   }
 
+  private static func end(ofDay day: String) -> Int64 {
+    WallTime(rfc3339: "\(day)T00:00:00Z").map { $0.microseconds + 86_400_000_000 } ?? 0
+  }
+
   private var currentPath: String { "\(spool.path)/log/\(AuditFile.name(node: node, day: day))" }
 
   private func roll(to next: String) throws(SpoolError) {
@@ -191,6 +206,24 @@ package final class AuditLog {
     fd = opened
     day = next
     size = 0
+  }
+
+  private static func day(after day: String) -> String {
+    let midnight = WallTime(rfc3339: "\(day)T00:00:00Z") ?? .latest
+    return (midnight + .seconds(86_400)).day
+  }
+
+  /// Cuts a file of a copied log back to its first `size` bytes; nil: it came later, and goes.
+  static func cutBack(_ file: AuditFile, to size: Int?, in spool: Spool) throws(SpoolError) {
+    if let size {
+      guard try MappedFile(file.name, in: spool).bytes.count >= size else {
+        throw SpoolError(.damaged, "is shorter than when it was copied", path: "\(spool.path)/log/\(file.name)")
+      }
+      return try cut(file.name, to: size, in: spool)
+    }
+    do throws(Errno) { try spool.syscalls.unlink(spool.descriptor(Spool.Folder.log), file.name) } catch {
+      throw SpoolError(doing: "removing an audit file", path: "\(spool.path)/log/\(file.name)", error)
+    }
   }
 
   private static func open(_ name: String, in spool: Spool) throws(SpoolError) -> Int32 {
