@@ -78,7 +78,8 @@ class Example(daemon.Spool):
         with open(self.at(file)) as source:
             text = source.read()
         for old, new in changes:
-            check(old in text, f"{file} has: {old}")
+            if old not in text:
+                check(False, f"{file} has: {old}")
             text = text.replace(old, new)
         reloaded = len(self.reloads())
         self.configure(text, file)
@@ -129,6 +130,13 @@ class Example(daemon.Spool):
 def fresh(name):
     """The folder that `start` runs in, made anew."""
     folder = os.path.join(TOP, ".build", "examples", name)
+    try:
+        with open(os.path.join(folder, "spool", "status.json")) as file:
+            pid = json.load(file)["pid"]
+        if daemon.alive(pid):
+            sys.exit(f"it runs already, as process {pid}: end that first")
+    except FileNotFoundError:
+        pass
     shutil.rmtree(folder, ignore_errors=True)
     return folder
 
