@@ -16,6 +16,8 @@ final class Attempt {
   /// The record as it was before this run.
   var record: JobRecord
   var progress = JobRecord.Progress()
+  /// When its handler was last heard from; nil, never.
+  var lastSign: WallTime?
   /// The newest stage, to tell changes from repetitions.
   var isCancelled = false
   var cancelledBy = ""

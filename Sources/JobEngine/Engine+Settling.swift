@@ -18,6 +18,7 @@ extension Engine {
   }
 
   private func progressed(_ attempt: Attempt, _ update: ProgressUpdate) {
+    attempt.lastSign = effects.now()
     if let percent = update.percent { attempt.progress.percent = min(max(percent, 0), 100) }
     if let message = update.message { attempt.progress.message = message }
     if let stage = update.stage, stage != attempt.progress.stage {

@@ -140,6 +140,11 @@ extension Engine {
       writer.int(attempt.number)
       writer.key("started_at")
       writer.time(attempt.startedAt)
+      // Who lists silent jobs needs it; without a bound for silence nobody does, and heartbeats write nothing.
+      if attempt.handler.stalledAfter != nil, let lastSign = attempt.lastSign {
+        writer.key("sign_at")
+        writer.time(lastSign)
+      }
       if let percent = attempt.progress.percent {
         writer.key("percent")
         writer.double(percent)

@@ -41,6 +41,8 @@ package struct DaemonStatus: Sendable, Equatable {
     package var type: String
     package var attempt: Int
     package var startedAt: WallTime?
+    /// When it last gave a sign of life; told only of handlers with `stalled_after`.
+    package var signAt: WallTime?
     package var progress: JobRecord.Progress
   }
 
@@ -108,7 +110,7 @@ package struct DaemonStatus: Sendable, Equatable {
       running.append(
         Running(
           id: id, type: element["type"]?.string ?? "", attempt: element["attempt"]?.int ?? 1,
-          startedAt: time(element["started_at"]),
+          startedAt: time(element["started_at"]), signAt: time(element["sign_at"]),
           progress: JobRecord.Progress(
             percent: element["percent"]?.double, stage: element["stage"]?.string,
             message: element["message"]?.string)))

@@ -62,7 +62,7 @@ package struct JobFilter: Sendable, Equatable {
   package var until: WallTime?
   /// In id, tags, meta or error, whatever the case.
   package var text: String?
-  /// Running without a daemon, or for longer than the handler's `stalled_after`, else its `timeout`, allows.
+  /// Running without a daemon, silent for longer than the handler's `stalled_after`, or past its `timeout`.
   package var stalled = false
   package var batch: String?
   package var sort = Sort.updated

@@ -114,12 +114,16 @@ extension SpoolReader {
     candidates.sort { reversed ? $0.changed < $1.changed : $0.changed > $1.changed }
   }
 
-  /// Running without anybody to run it, or for too long.
+  /// Running without anybody to run it, silent for longer than `stalled_after`, or past its timeout.
   func isStalled(_ row: JobRow) -> Bool {
     guard row.state == .cur else { return false }
     guard hasDaemon else { return true }
     guard let started = row.startedAt, let handler = row.type.flatMap(handler) else { return false }
-    return now - started > (handler.stalledAfter ?? handler.timeout)
+    if let silence = handler.stalledAfter {
+      let sign = status?.running.first { $0.id == row.id }?.signAt ?? started
+      if now - max(sign, started) > silence { return true }
+    }
+    return now - started > handler.timeout
   }
 }
 
