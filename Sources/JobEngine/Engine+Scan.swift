@@ -79,6 +79,8 @@ extension Engine {
       scanning.slot = nil
       return
     }
+    // Its end is a message, which makes another turn.
+    if indexIsFar, isIndexing { return }
     guard incoming.count - incomingNext < ScanProgress.lookahead else { return turnSoon() }
     if let folder = scanning.folder {
       do throws(SpoolError) {
