@@ -35,7 +35,7 @@ struct Checkpointing {
   /// whole of what is written stays in proportion to what came in.
   var isDue: Bool { arrivals >= max(20_000, size / 4) }
 
-  static let slice = 1 << 13
+  static let slice = 1 << 11
 }
 
 extension Engine {
