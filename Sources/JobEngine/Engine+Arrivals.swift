@@ -157,7 +157,9 @@ extension Engine {
     // Seen once more (an event and a scan) before it was refused; it is not counted twice, and not let in.
     if !isTwin, condemned[id]?.outcome == .rateLimited { return agenda.insertForJudgement(id) }
     let isNews = !isTwin && since == nil && announces(id, job.record)
-    if !isTwin, refusal(of: job, by: job.record?.submittedBy?.uid ?? uid) != nil {
+    var submitter = job.record?.submittedBy ?? submitter(uid)
+    if job.record == nil { submitter.subject = job.subject }
+    if !isTwin, refusal(of: job, by: submitter) != nil {
       if isNews { announce(id, job, firstSeen: firstSeen, uid: uid, key: nil, now: now) }
       return agenda.insertForJudgement(id)
     }
@@ -228,6 +230,10 @@ extension Engine {
         writer.int(uid)
         writer.key("submitted_at")
         writer.time(firstSeen)
+        if let subject = job?.subject, accounts.mayVouch(uid) {
+          writer.key("subject")
+          writer.string(subject)
+        }
         if let job { Engine.describe(job, &writer) }
         if let key {
           writer.key("rate_key")

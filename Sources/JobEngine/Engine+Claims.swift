@@ -59,7 +59,7 @@ extension Engine {
       return false
     }
     let isForged: Bool
-    do throws(SpoolError) { isForged = try self.isForged(id, job) } catch {
+    do throws(SpoolError) { isForged = try self.isForged(id, job, by: claim.uid) } catch {
       try putBack(claim, firstSeen: pick.firstSeen)
       throw error
     }
@@ -74,7 +74,7 @@ extension Engine {
       judge(claim, job, record, now: now)
       return false
     }
-    if let problem = refusal(of: job, by: record.submittedBy?.uid ?? claim.uid) {
+    if let problem = refusal(of: job, by: record.submittedBy ?? submitter(claim.uid)) {
       bury(claim, record, .rejected, problem.error, .reject, now: now)
       return false
     }
@@ -215,7 +215,7 @@ extension Engine {
     occupied[id] = claim.sha256
     if case .success(let job) = claim.content {
       let isForged: Bool
-      do throws(SpoolError) { isForged = try self.isForged(id, job) } catch {
+      do throws(SpoolError) { isForged = try self.isForged(id, job, by: claim.uid) } catch {
         try putBack(claim)
         throw error
       }
@@ -239,7 +239,7 @@ extension Engine {
         details: Array("{\"expires_at\":\"\(expiry.rfc3339)\"}".utf8))
       return bury(claim, record, .expired, error, .expire, now: now)
     }
-    if let problem = refusal(of: job, by: record.submittedBy?.uid ?? claim.uid) {
+    if let problem = refusal(of: job, by: record.submittedBy ?? submitter(claim.uid)) {
       return bury(claim, record, .rejected, problem.error, .reject, now: now)
     }
     guard !isKnown(job.type) else {
@@ -308,7 +308,10 @@ extension Engine {
 
   /// Whether the job brings a record that nobody here wrote. To be asked before any record is written into the file: its
   /// line in the log would make the forged one a true one.
-  func isForged(_ id: String, _ job: Job) throws(SpoolError) -> Bool {
+  ///
+  /// - Parameter uid: the file's owner as it was dropped.
+  func isForged(_ id: String, _ job: Job, by uid: UInt32) throws(SpoolError) -> Bool {
+    if job.subject != nil { return !accounts.mayVouch(uid) }
     guard let text = job.recordBytes else { return false }
     return try !isProven(id, text)
   }

@@ -41,6 +41,17 @@ extension Engine {
     for name in requests.sorted() { takeRequest(name) }
   }
 
+  /// The switches alone, after a request has turned one.
+  func readSwitchesAgain() {
+    var switches: [String] = []
+    do throws(SpoolError) {
+      try Scan.names(of: .ctl, in: spool) { name in if Engine.isSwitch(name) { switches.append(name) } }
+    } catch {
+      return troubled(error)
+    }
+    applySwitches(switches.filter { isAllowed(toSwitch: $0) })
+  }
+
   static func isSwitch(_ name: String) -> Bool {
     name == "pause" || name == "pause-schedules" || name.hasPrefix("pause.") || name.hasPrefix("disabled.")
   }
@@ -80,7 +91,7 @@ extension Engine {
     status.touch()
     turnSoon()
     // Who resumed is not known: the file is gone. Who paused owns it.
-    let who = event == .paused ? switchOwners[file] ?? "unknown" : "operator"
+    let who = switchActors[file] ?? (event == .paused ? switchOwners[file] ?? "unknown" : "operator")
     do throws(SpoolError) {
       try transitions.audit.append(event, at: effects.now(), type: type, by: who) { writer in
         guard file == "pause-schedules" else { return }
@@ -119,9 +130,11 @@ extension Engine {
         return troubled(SpoolError(doing: "reading the request", path: "\(spool.path)/ctl/\(name)", error))
       }
     }
-    let who = "\(accounts.name(of: uid)) (uid \(uid))"
+    var who = "\(accounts.name(of: uid)) (uid \(uid))"
     do throws(JSONReader.Problem) {
       let request = try JSONReader.parse(bytes)
+      // The web program says for whom it asks.
+      if let subject = request["subject"]?.string, accounts.mayVouch(uid) { who = "\(subject) through \(who)" }
       carryOut(name, request, uid: uid, who: who)
     } catch {
       // Someone may still be writing it; then its end is another event.
@@ -155,9 +168,13 @@ extension Engine {
       }
       return answer(runSchedules(names.compactMap(\.string), request: name, by: who))
     }
+    if Engine.switchVerbs.contains(verb) {
+      guard isOperator else { return deny(name, who, verb) }
+      return turnSwitches(verb, name, request, who: who)
+    }
     guard let known = OperatorVerb(rawValue: verb) else {
-      let expected = (OperatorVerb.allCases.map(\.rawValue) + ["edit", "reload", "run-schedule"]).joined(
-        separator: ", ")
+      let others = ["edit", "reload", "run-schedule"] + Engine.switchVerbs
+      let expected = (OperatorVerb.allCases.map(\.rawValue) + others).joined(separator: ", ")
       return answer(
         name, refusal: SpoolError(.system, "\"do\": expected one of \(expected), found \"\(verb)\""),
         code: "bad_request")
@@ -274,7 +291,7 @@ extension Engine {
     operators[id] = who
     if case .success(let job) = claim.content {
       let isForged: Bool
-      do throws(SpoolError) { isForged = try self.isForged(id, job) } catch {
+      do throws(SpoolError) { isForged = try self.isForged(id, job, by: claim.uid) } catch {
         // Not to be told just now: as refused, nothing of the record is believed.
         troubled(error)
         isForged = true
@@ -342,7 +359,7 @@ extension Engine {
     removeControl(name)
   }
 
-  private func answer(_ name: String, refusal: SpoolError, code: String) {
+  func answer(_ name: String, refusal: SpoolError, code: String) {
     var writer = JSONWriter()
     writer.beginObject()
     writer.key("ok")
@@ -355,7 +372,7 @@ extension Engine {
     reply(name, writer.bytes)
   }
 
-  private func answer(_ request: ControlRequest) {
+  func answer(_ request: ControlRequest) {
     var writer = JSONWriter()
     writer.beginObject()
     writer.key("ok")

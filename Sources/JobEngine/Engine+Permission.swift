@@ -7,14 +7,20 @@ internal import SpoolStore
 
 extension Engine {
   /// Why this job is refused, by who submitted it or by its payload; nil: it may run.
-  func refusal(of job: Job, by uid: UInt32) -> JobProblem? {
+  func refusal(of job: Job, by submitter: JobRecord.Submitter) -> JobProblem? {
+    let uid = submitter.uid
     guard !JobType.isReserved(job.type) || isNotice(job, by: uid) else {
       return JobProblem(.reservedType, "types beginning with \"jobspool.\" are the program's own", key: "type")
     }
-    if job.record?.attempts.isEmpty ?? true, let allow = settings.handlers[job.type]?.allow,
-      !accounts.maySubmit(uid, allow)
-    {
-      return .notAllowed(accounts.name(of: uid), type: job.type, allow: allow)
+    if job.record?.attempts.isEmpty ?? true, let allow = settings.handlers[job.type]?.allow {
+      // Through the web program anybody with a token submits: then its subject counts, not the program's user.
+      if let subject = submitter.subject {
+        guard Accounts.maySubmit(subject: subject, allow) else {
+          return .notAllowed("web:\(subject)", type: job.type, allow: allow)
+        }
+      } else if !accounts.maySubmit(uid, allow) {
+        return .notAllowed(accounts.name(of: uid), type: job.type, allow: allow)
+      }
     }
     let clear: Job
     do throws(SecretProblem) { clear = try opened(job) } catch {

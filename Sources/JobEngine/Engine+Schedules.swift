@@ -109,8 +109,9 @@ extension Engine {
       schedules.states[name]?.isOn = isOn
       schedules.states[name]?.deferredUntil = nil
       schedules.states[name]?.advance(to: now)
-      let owner = schedules.disabled.contains(name) ? switchOwners["disabled.\(name)"] : nil
-      let who = owner ?? (state.isOn == nil ? "daemon" : "operator")
+      let file = "disabled.\(name)"
+      let owner = schedules.disabled.contains(name) ? switchOwners[file] : nil
+      let who = switchActors[file] ?? owner ?? (state.isOn == nil ? "daemon" : "operator")
       noteSchedule(isOn ? .scheduleEnabled : .scheduleDisabled, name, by: who) { writer in
         writer.key("cron")
         writer.string(state.cron)

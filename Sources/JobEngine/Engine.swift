@@ -89,6 +89,8 @@ package final class Engine {
   /// Requests that could not be removed after their answer.
   var answered: Set<String> = []
   var switchOwners: [String: String] = [:]
+  /// Who is turning a switch by a request at this moment.
+  var switchActors: [String: String] = [:]
   var controlIsDue = false
   var statusIsScheduled = false
   let startedAt: WallTime
@@ -356,6 +358,12 @@ package final class Engine {
   /// The same for the composition root.
   package func raiseAlert(_ code: String, _ message: String) {
     raise(code, message)
+    turnSoon()
+  }
+
+  /// The same, for who stands outside.
+  package func calmAlert(_ code: String) {
+    calm(code)
     turnSoon()
   }
 

@@ -40,6 +40,9 @@ package struct Job: Sendable, Equatable {
   /// The occasions on which notices are raised for it, whatever `on` says; nil: as `on` says.
   package var notify: [String]?
   package var record: JobRecord?
+  /// The token's subject, when the file came with nothing but that for a record: the web program names whom it submits for.
+  /// Counts only by the file's owner.
+  package var subject: String?
   /// Where the record's own text lies in `bytes`.
   package var recordText: Range<Int>?
   /// Where a record goes: the end of what the producer wrote before the closing brace.

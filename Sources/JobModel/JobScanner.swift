@@ -198,6 +198,10 @@ private struct EnvelopeScan {
       reader.slack = JSONReader.ownLevels
       let value = try self.value(rawKeys: JobRecord.rawKeys)
       reader.slack = 0
+      if let subject = Self.subject(value) {
+        job.subject = subject
+        return
+      }
       job.recordText = place..<reader.at
       job.record = try JobRecord(value)
     default:
@@ -206,6 +210,16 @@ private struct EnvelopeScan {
         .unknownKey, "unknown key \"\(key)\"\(hint) (free data belongs into \"payload\" or \"meta\")", key: key,
         at: offset)
     }
+  }
+
+  /// Whom a job is submitted for, in `{"submitted_by":{"subject":"anna"}}`; nil for a record that says anything else.
+  private static func subject(_ record: JSONValue) -> String? {
+    guard let members = record.members, members.count == 1, members[0].key == "submitted_by",
+      let inner = members[0].value.members, inner.count == 1, inner[0].key == "subject",
+      let subject = inner[0].value.string, subject.utf8.count <= Limits.subjectLength,
+      !subject.unicodeScalars.contains(where: { $0.value < 32 || $0.value == 127 })
+    else { return nil }
+    return subject
   }
 
   /// Rules about several keys at once.

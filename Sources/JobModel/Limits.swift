@@ -5,6 +5,8 @@ package enum Limits {
   /// Bytes of an id; `ID.json` and `ID.bad` then fit any file system's 255.
   package static let idLength = 128
   package static let typeLength = 64
+  /// Bytes of a token's subject.
+  package static let subjectLength = 256
   /// Settles that may wait for the durable step before claims pause.
   package static let settlesWaiting = 1024
   /// Attempts kept in a record, newest last.

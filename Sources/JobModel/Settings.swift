@@ -35,10 +35,13 @@ package struct WebSettings: Sendable, Equatable {
   /// From the least rights to the most.
   package static let ownRoles = ["viewer", "producer", "operator", "admin"]
 
-  /// `HOST:PORT`; the web program is not started when nil.
+  /// `HOST:PORT` or `unix:/path`; the web program is not started when nil.
   package var listen: String?
   package var statsInterval = Duration.seconds(5)
   package var allowedOrigins: [String] = []
+  /// Files of the keys that tokens are checked with; a relative path counts from the configuration's folder.
+  package var key: String?
+  package var publicKey: String?
   /// Foreign role name → one of `ownRoles`.
   package var roles: [String: String] = [:]
   /// Role, else subject of a token → permitted requests of each subject, e.g. "100/15m".

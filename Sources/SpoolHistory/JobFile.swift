@@ -114,7 +114,7 @@ extension SpoolReader {
       id: file.id, state: file.state, phase: JobPhase(rawValue: file.state.rawValue) ?? .ready, submittedAt: submitted,
       updatedAt: file.state == .done || file.state == .dead ? record?.updatedAt ?? file.written : file.changed)
     row.outcome = record?.outcome
-    row.submittedBy = record?.submittedBy
+    row.submittedBy = record?.submittedBy ?? vouched(file)
     row.attempt = record?.attempt ?? 0
     row.error = record?.error
     row.finishedAt = record?.finishedAt
@@ -145,6 +145,16 @@ extension SpoolReader {
     case .done, .dead, .hold: break
     }
     return row
+  }
+
+  /// Whom the web program named, for a job that no daemon has taken up yet.
+  private func vouched(_ file: JobFile) -> JobRecord.Submitter? {
+    guard let subject = file.job?.subject,
+      let owner = try? spool.syscalls.status(spool.descriptor(JobState.cur)).uid
+    else { return nil }
+    var accounts = Accounts(daemonUID: owner)
+    guard accounts.mayVouch(file.uid) else { return nil }
+    return JobRecord.Submitter(uid: file.uid, user: accounts.name(of: file.uid), subject: subject)
   }
 
   private func describe(_ row: inout JobRow, _ job: Job) {

@@ -22,9 +22,23 @@ package struct Accounts {
   package func isOperator(_ uid: UInt32) -> Bool {
     if uid == 0 || uid == daemonUID { return true }
     guard let entry = getpwuid(uid) else { return false }
-    if String(cString: entry.pointee.pw_name) == "jobspool-web" { return true }
+    if String(cString: entry.pointee.pw_name) == Accounts.web { return true }
     guard let admin = getgrnam("jobspool-admin")?.pointee.gr_gid else { return false }
     return Accounts.groups(of: uid).contains(admin)
+  }
+
+  /// Whether this user may say for whom it acts: root, the user the daemon runs as, the web program's user.
+  package mutating func mayVouch(_ uid: UInt32) -> Bool {
+    uid == 0 || uid == daemonUID || name(of: uid) == Accounts.web
+  }
+
+  /// The user of the packaged web program.
+  private static let web = "jobspool-web"
+
+  /// Whether a handler's `allow` lets the subject of a token submit, through the web program: everybody when it is empty,
+  /// and whom it names as `web:anna`, or all of them as `web:*`.
+  package static func maySubmit(subject: String, _ allow: [String]) -> Bool {
+    allow.isEmpty || allow.contains("web:*") || allow.contains("web:\(subject)")
   }
 
   /// The daemon's own user.

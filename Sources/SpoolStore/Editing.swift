@@ -82,7 +82,7 @@ extension Operator {
     do throws(JobProblem) { job = try JobScanner.scan(text, id: id) } catch {
       throw SpoolError(.badJob, error.description)
     }
-    guard job.record == nil else {
+    guard job.record == nil, job.subject == nil else {
       throw SpoolError(.badJob, "\"jobspool\" is the daemon's record, which stays as it is; leave it out")
     }
     guard !JobType.isReserved(job.type) else {
@@ -104,7 +104,7 @@ extension Operator {
     if let kept = known?.recordBytes {
       record = kept
     } else {
-      record = try newRecord(id, in: state, sha256: before, uid: uid, firstSeen: firstSeen)
+      record = try newRecord(id, in: state, sha256: before, subject: known?.subject, uid: uid, firstSeen: firstSeen)
     }
     let new = Array(job.bytes[..<job.head]) + job.ending(record: record)
     try transitions.stageEdit(id, new)
@@ -131,7 +131,7 @@ extension Operator {
   }
 
   private func newRecord(
-    _ id: String, in state: JobState, sha256: String, uid: UInt32?, firstSeen: WallTime?
+    _ id: String, in state: JobState, sha256: String, subject: String?, uid: UInt32?, firstSeen: WallTime?
   ) throws(SpoolError) -> [UInt8] {
     let status: FileStatus
     do throws(Errno) {
@@ -143,7 +143,8 @@ extension Operator {
     var record = JobRecord(id: id, state: .new, submittedAt: seen, updatedAt: now, node: transitions.node)
     var accounts = Accounts()
     let owner = uid ?? status.uid
-    record.submittedBy = JobRecord.Submitter(uid: owner, user: accounts.name(of: owner))
+    record.submittedBy = JobRecord.Submitter(
+      uid: owner, user: accounts.name(of: owner), subject: accounts.mayVouch(owner) ? subject : nil)
     record.sha256 = sha256
     return record.json
   }

@@ -160,7 +160,11 @@ extension JobRecord {
       record = JobRecord(
         id: claim.id, state: .new, submittedAt: firstSeen ?? claim.firstSeen, updatedAt: claim.firstSeen, node: node)
     }
-    record.submittedBy = record.submittedBy ?? submitter
+    if record.submittedBy == nil {
+      record.submittedBy = submitter
+      // Judged before: `Engine.isForged`.
+      if case .success(let job) = claim.content, let subject = job.subject { record.submittedBy?.subject = subject }
+    }
     record.sha256 = record.sha256 ?? claim.sha256
     record.node = node
     return record

@@ -342,7 +342,8 @@ package struct Recovery {
   private func submitter(_ trace: AuditTrace) -> JobRecord.Submitter? {
     guard let uid = trace.submitted?["uid"]?.int.flatMap({ UInt32(exactly: $0) }) else { return nil }
     var accounts = Accounts()
-    return JobRecord.Submitter(uid: uid, user: accounts.name(of: uid))
+    return JobRecord.Submitter(
+      uid: uid, user: accounts.name(of: uid), subject: trace.submitted?["subject"]?.string)
   }
 
   /// A file that is ours and holds a record the log does not bear out ran after all, and the power cut that ended it took
