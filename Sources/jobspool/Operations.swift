@@ -3,6 +3,8 @@
 internal import CSpoolShims
 internal import Glibc
 internal import JobModel
+internal import JobSecrets
+internal import JobSubmission
 internal import SpoolConfig
 internal import SpoolHistory
 internal import SpoolStore
@@ -117,7 +119,7 @@ struct Operations {
     let transitions = Transitions(reader.spool, audit: audit)
     let sealer = Sealer(reader.configuration ?? Configuration())
     transitions.sealing = { (job) throws(SpoolError) in
-      do throws(Failure) {
+      do throws(SecretProblem) {
         guard let sealed = try sealer.sealed(claimed: job) else { return nil }
         return Array(sealed.payloadBytes)
       } catch {

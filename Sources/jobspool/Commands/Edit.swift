@@ -3,6 +3,8 @@ internal import ArgumentParser
 internal import CSpoolShims
 internal import Glibc
 internal import JobModel
+internal import JobSecrets
+internal import JobSubmission
 internal import SpoolConfig
 internal import SpoolHistory
 internal import SpoolStore
@@ -61,7 +63,11 @@ struct Edit: ParsableCommand {
   /// The text with its secrets sealed; what is no job is left for the check that says so.
   private func sealed(_ text: [UInt8], _ reader: SpoolReader) throws -> [UInt8] {
     guard let job = try? JobScanner.scan(text, id: id) else { return text }
-    return try Sealer(reader.configuration ?? Configuration()).sealed(job).bytes
+    do throws(SecretProblem) {
+      return try Sealer(reader.configuration ?? Configuration()).sealed(job).bytes
+    } catch {
+      throw Failure(error.message, exit: 78)
+    }
   }
 
   private func report(_ outcome: Operations.Outcome) {

@@ -3,7 +3,8 @@ internal import ArgumentParser
 internal import CSpoolShims
 internal import Glibc
 internal import JobModel
-internal import JobSchema
+internal import JobSecrets
+internal import JobSubmission
 internal import SpoolConfig
 internal import SpoolHistory
 internal import SpoolStore
@@ -281,26 +282,13 @@ struct Submit: ParsableCommand {
 
   /// The job as the daemon will read it, or why it will not.
   func checked(_ bytes: [UInt8], _ configuration: Configuration) throws(JobProblem) -> Job {
-    guard bytes.count <= configuration.settings.maxJobBytes else {
-      throw JobProblem(
-        .tooLarge,
-        "the job has \(bytes.count) bytes; max_job_bytes allows \(configuration.settings.maxJobBytes). "
-          + "Large data belongs in a file of its own, with its path in the payload")
-    }
-    let job = try JobScanner.scan(bytes)
-    guard !JobType.isReserved(job.type) else {
-      throw JobProblem(.reservedType, "types beginning with jobspool. are reserved", key: "type")
-    }
-    guard job.record == nil else {
-      throw JobProblem(.forgedRecord, "\"jobspool\" is the daemon's record; leave it out", key: "jobspool")
-    }
-    if let problem = configuration.schemas[job.type]?.problem(with: job) { throw problem }
-    return job
+    try SubmissionCheck.checked(bytes, configuration)
   }
 
   /// What is written of it: with its secrets sealed, which makes it longer.
   func sealed(_ job: Job, _ sealer: Sealer, _ configuration: Configuration) throws(Failure) -> Job {
-    let sealed = try sealer.sealed(job)
+    let sealed: Job
+    do throws(SecretProblem) { sealed = try sealer.sealed(job) } catch { throw Failure(error.message, exit: 78) }
     let limit = configuration.settings.maxJobBytes
     guard sealed.bytes.count <= limit else {
       throw Failure("sealed, the job has \(sealed.bytes.count) bytes; max_job_bytes allows \(limit)", exit: 65)

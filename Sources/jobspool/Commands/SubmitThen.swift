@@ -3,6 +3,7 @@
 /// The job that follows is published last, so the daemon never sees its batch without all members; and only when every
 /// line was accepted, so it never runs on half of what it was meant for. That batches are waited for is the daemon's part.
 internal import JobModel
+internal import JobSubmission
 internal import SpoolConfig
 internal import SpoolHistory
 internal import SpoolStore

@@ -1,26 +1,26 @@
-/// Seals what `encrypt` of the handlers names, with `data.pub` alone, before the command line writes anything. What cannot be
-/// sealed is refused: nothing falls back to clear text.
+/// Seals what `encrypt` of the handlers names, with `data.pub` alone, before the command line or the web program writes
+/// anything. What cannot be sealed is refused: nothing falls back to clear text.
 internal import Glibc
-internal import JobModel
-internal import JobSecrets
-internal import SpoolConfig
+package import JobModel
+package import JobSecrets
+package import SpoolConfig
 
-final class Sealer {
+package final class Sealer {
   private let configuration: Configuration
   private var key: DataPublicKey?
 
-  init(_ configuration: Configuration) { self.configuration = configuration }
+  package init(_ configuration: Configuration) { self.configuration = configuration }
 
   /// The job with its secrets sealed; the job itself when it has none.
   ///
-  /// - Throws: `Failure` with 78 when there is nothing to seal with, or nobody can tell what to seal.
-  func sealed(_ job: Job) throws(Failure) -> Job {
+  /// - Throws: when there is nothing to seal with, or nobody can tell what to seal.
+  package func sealed(_ job: Job) throws(SecretProblem) -> Job {
     try checkIsKnown(job.type)
     return try sealed(claimed: job) ?? job
   }
 
   /// The same for a job that lies in the spool already; nil when nothing of it is to be sealed.
-  func sealed(claimed job: Job) throws(Failure) -> Job? {
+  package func sealed(claimed job: Job) throws(SecretProblem) -> Job? {
     let pointers = (configuration.handlers[job.type]?.encrypt ?? []).compactMap(JSONPointer.init)
     guard let range = job.payload, !pointers.isEmpty else { return nil }
     let payload = Array(job.bytes[range])
@@ -35,26 +35,26 @@ final class Sealer {
       }
       return job.replacing(payload: try key.seal(payload, pointers, type: job.type))
     } catch {
-      throw Failure(
+      throw SecretProblem(
+        error.code,
         "\(job.type) has secrets (encrypt), and they cannot be sealed: \(error.message). The daemon publishes data.pub "
-          + "when it starts with this handler; start it once, and make the file readable. Nothing was written", exit: 78
-      )
+          + "when it starts with this handler; start it once, and make the file readable. Nothing was written")
     }
   }
 
   /// Where a key is published, a handler file nobody here can read may name secrets.
-  private func checkIsKnown(_ type: String) throws(Failure) {
+  private func checkIsKnown(_ type: String) throws(SecretProblem) {
     guard configuration.handlers[type] == nil, access(DataKey.publicFile(in: configuration.folder), F_OK) == 0 else {
       return
     }
     let folder = "\(configuration.folder)/handlers"
     if let problem = configuration.brokenHandlers[type]?.first {
-      throw Failure("what of a \(type) has to be sealed is not known: \(problem.description)", exit: 78)
+      throw SecretProblem(.noKey, "what of a \(type) has to be sealed is not known: \(problem.description)")
     }
     guard access(folder, R_OK | X_OK) == 0 else {
-      throw Failure(
-        "what of a \(type) has to be sealed is not known: \(folder) is not readable; let those who submit read it",
-        exit: 78)
+      throw SecretProblem(
+        .noKey,
+        "what of a \(type) has to be sealed is not known: \(folder) is not readable; let those who submit read it")
     }
   }
 }
