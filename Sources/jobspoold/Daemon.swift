@@ -12,7 +12,6 @@ internal import SpoolStore
 final class Daemon {
   private let spool: Spool
   private let configPath: String?
-  private let startsWeb: Bool
   private let logger: Logger
   private let node: String
   private let lock: SpoolLock
@@ -20,6 +19,7 @@ final class Daemon {
   private let engine: Engine
   private let runner: HandlerRunner
   private let arrivals: Arrivals
+  private let web: WebProgram?
   private let manager: ServiceManager?
 
   /// Takes the lock and ends what an earlier daemon left running.
@@ -30,7 +30,6 @@ final class Daemon {
     }
     logger.logLevel = .info
     self.logger = logger
-    self.startsWeb = startsWeb
     configPath = config
     // Job files and logs are nobody else's by default; the packaged spool opens what it wants to by ACL.
     umask(0o027)
@@ -64,6 +63,8 @@ final class Daemon {
       engine = Engine(
         spool: spool, transitions: Transitions(spool, audit: audit), settings: settings, node: node, token: token,
         runner: runner, loop: loop, effects: effects)
+      web =
+        startsWeb ? WebProgram(spool: spool.path, config: config, loop: loop, engine: engine, logger: logger) : nil
     } catch let error as SpoolError {
       throw Failure(exit: error.code.exit, message: error.description)
     }
@@ -78,15 +79,16 @@ final class Daemon {
       let started = EventLoop.now
       engine.news = { [manager] in manager?.hear($0) }
       try engine.start(
-        reload: { [spool, configPath, runner, logger] in
+        reload: { [spool, configPath, runner, logger, web] in
           let configuration = Configuration.load(spool: spool.path, config: configPath)
           try Daemon.check(configuration, separator: "; ")
           runner.keepWorkers(of: configuration.handlers)
+          web?.configure(configuration.settings.web.listen)
           return Daemon.settings(configuration, spool, configPath, logger)
         },
         stopped: { [loop, runner] in runner.close { loop.stop() } })
       arrivals.start(engine)
-      checkWeb()
+      web?.configure(Configuration.load(spool: spool.path, config: configPath).settings.web.listen)
       manager?.ready()
       logger.notice(
         "jobspoold \(jobspoolVersion) runs on \(spool.path), started in \((EventLoop.now - started).inMilliseconds) ms")
@@ -94,21 +96,13 @@ final class Daemon {
       loop.after(.seconds(1)) { _ = spool_release_text() }
       try loop.run()
       arrivals.stop()
+      web?.stop()
       logger.notice("stopped")
     } catch let error as SpoolError {
       throw Failure(exit: error.code.exit, message: error.description)
     } catch let error as EventLoop.Failure {
       throw Failure(exit: 71, message: error.description)
     }
-  }
-
-  /// A web program that is wanted and missing is an alert, never a reason to stop.
-  private func checkWeb() {
-    guard startsWeb, let address = Configuration.load(spool: spool.path, config: configPath).settings.web.listen else {
-      return
-    }
-    engine.raiseAlert(
-      "web", "[web] listen = \"\(address)\" is set, but this installation has no jobspool-web; jobs run without it")
   }
 
   /// A start has to write before it can do anything: its line in the log, the records of what was interrupted. On a full
