@@ -25,6 +25,8 @@ run: deps ## Build it, drop a first job and run the daemon on ./spool (Ctrl-C en
 	$(SWIFT) build --product jobspoold
 	$(SWIFT) build --product jobspool
 	$(SWIFT) build --product jobspool-watch
+	$(SWIFT) build --product jobspool-web
+	@$(BIN)/jobspool init ./spool >/dev/null
 	@$(MAKE) --no-print-directory first-job
 	@printf '%s\n' '' \
 	  'The daemon runs on ./spool until Ctrl-C. From another terminal in this folder:' \
@@ -33,6 +35,8 @@ run: deps ## Build it, drop a first job and run the daemon on ./spool (Ctrl-C en
 	  '                     mv -n spool/tmp/second.json spool/new/' \
 	  '  the command line:  $(BIN)/jobspool ls     (submit, show, log, requeue: $(BIN)/jobspool --help)' \
 	  '  where to look:     spool/done  spool/dead  spool/log    how it works: spool/README.md' ''
+	@echo '  the dashboard, logged in (the link works once, for 10 minutes):'; \
+	printf '                     %s\n\n' "$$($(BIN)/jobspool dashboard --spool ./spool 2>/dev/null)"
 	@exec $(BIN)/jobspoold --spool ./spool
 
 # The two steps of the producer protocol, as anybody would type them; not again while that job is anywhere to be seen.

@@ -9,13 +9,64 @@ let strict: [SwiftSetting] = [
   .treatAllWarnings(as: .error),
 ]
 
+// The HTTP stack triples a first build: JOBSPOOL_CORE_ONLY=1 leaves the web program and its tests out.
+let hasWeb = Context.environment["JOBSPOOL_CORE_ONLY"] == nil
+let webDependencies: [Package.Dependency] = [
+  .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+  .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+  .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
+  .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+  .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
+]
+let webStack: [Target.Dependency] = [
+  .product(name: "Hummingbird", package: "hummingbird"),
+  .product(name: "HTTPTypes", package: "swift-http-types"),
+  .product(name: "NIOCore", package: "swift-nio"),
+  .product(name: "NIOPosix", package: "swift-nio"),
+  .product(name: "NIOHTTP1", package: "swift-nio"),
+  .product(name: "NIOWebSocket", package: "swift-nio"),
+  .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+  .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+  .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras"),
+  .product(name: "JWTKit", package: "jwt-kit"),
+  .product(name: "Crypto", package: "swift-crypto"),
+  .product(name: "Logging", package: "swift-log"),
+]
+let webTargets: [Target] = [
+  // The dashboard's files, embedded as they are.
+  .target(name: "CDashboard", exclude: ["page"]),
+  // HTTP routes, a file for each resource: the only module with the HTTP stack, beside its program.
+  .target(
+    name: "WebAPI",
+    dependencies: [
+      "JobModel", "JobSchema", "JobSecrets", "JobSubmission", "SpoolStore", "SpoolConfig", "SpoolHistory", "SpoolWatch",
+      "CSpoolShims", "CDashboard",
+    ] + webStack,
+    swiftSettings: strict),
+  .executableTarget(
+    name: "jobspool-web",
+    dependencies: [
+      "JobModel", "SpoolStore", "SpoolConfig", "WebAPI", "CSpoolShims",
+      .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      .product(name: "Logging", package: "swift-log"),
+    ],
+    swiftSettings: strict),
+  .testTarget(
+    name: "WebAPITests",
+    dependencies: [
+      "WebAPI", "JobModel", "SpoolStore", "SpoolConfig", "SpoolHistory", "SpoolTestSupport",
+      .product(name: "HummingbirdTesting", package: "hummingbird"),
+    ] + webStack,
+    swiftSettings: strict),
+]
+
 let package = Package(
   name: "jobspool",
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
-  ],
+  ] + (hasWeb ? webDependencies : []),
   targets: [
     // Pure values and rules: no I/O, no clock.
     .target(name: "JobModel", swiftSettings: strict),
@@ -57,12 +108,17 @@ let package = Package(
     // The reading side: lists, single jobs, counts, statistics, the one reason, the audit log.
     .target(
       name: "SpoolHistory", dependencies: ["JobModel", "SpoolStore", "SpoolConfig"], swiftSettings: strict),
+    // What is checked and sealed before a job is written.
+    .target(
+      name: "JobSubmission", dependencies: ["JobModel", "JobSchema", "JobSecrets", "SpoolConfig"], swiftSettings: strict
+    ),
     // The command line.
     .executableTarget(
       name: "jobspool",
       dependencies: [
-        "JobModel", "JobSchema", "JobSecrets", "SpoolStore", "SpoolConfig", "SpoolHistory", "SpoolWatch", "JobEngine",
-        "JobHandlers", "CSpoolShims", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "JobModel", "JobSchema", "JobSecrets", "JobSubmission", "SpoolStore", "SpoolConfig", "SpoolHistory",
+        "SpoolWatch",
+        "JobEngine", "JobHandlers", "CSpoolShims", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
 
@@ -109,7 +165,7 @@ let package = Package(
     .testTarget(name: "HouseRulesTests", dependencies: ["JobModel"], swiftSettings: strict),
     .testTarget(
       name: "SpoolWatchTests", dependencies: ["SpoolWatch", "CSpoolShims", "jobspool-watch"], swiftSettings: strict),
-  ],
+  ] + (hasWeb ? webTargets : []),
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx17
 )

@@ -8,7 +8,8 @@ package enum ConfigKeys: Sendable {
     case .daemon:
       [
         "max_jobs", "rescan", "drain", "node", "min_free", "max_job_bytes", "durability",
-        "web.listen", "web.stats_interval", "web.allowed_origins", "web.roles.NAME", "web.rate.NAME",
+        "web.listen", "web.stats_interval", "web.allowed_origins", "web.key", "web.public_key", "web.roles.NAME",
+        "web.rate.NAME",
         "retain.done", "retain.dead", "retain.log", "retain.done_max", "retain.dead_max",
         "pools.NAME.concurrency",
         "notify.on", "notify.types", "notify.webhook", "notify.format", "notify.command", "notify.secret",
@@ -43,7 +44,7 @@ package enum ConfigKeys: Sendable {
   }
 }
 
-/// The walk through a document that refuses unknown keys and notes those whose feature is to come.
+/// The walk through a document that refuses unknown keys.
 struct KeyWalk {
   let keys: ConfigKeys
   let log: ProblemLog
@@ -63,9 +64,6 @@ struct KeyWalk {
         continue
       }
       let entryPattern = dotted(pattern, name)
-      if Coming.covers(keys, pattern: entryPattern, value: entry.node.value) {
-        log.add(Coming.message, key: entryPath, at: place, severity: .note)
-      }
       // Below a key that takes a value as a whole, all is the author's.
       if keys.all.contains(entryPattern) { continue }
       switch entry.node.value {

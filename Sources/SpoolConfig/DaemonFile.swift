@@ -29,9 +29,12 @@ enum DaemonFile {
 
   private static func web(_ reader: ConfigReader) -> WebSettings {
     var web = WebSettings()
-    web.listen = reader.value("listen", "HOST:PORT such as \"127.0.0.1:7733\" or \"[::1]:7733\"") { node in
-      node.plainText.flatMap { isHostAndPort($0) ? $0 : nil }
+    let address = "HOST:PORT such as \"127.0.0.1:7733\" or \"[::1]:7733\", or \"unix:/path\""
+    web.listen = reader.value("listen", address) { node in
+      node.plainText.flatMap { isHostAndPort($0) || isSocketPath($0) ? $0 : nil }
     }
+    web.key = reader.text("key")
+    web.publicKey = reader.text("public_key")
     web.statsInterval =
       reader.duration("stats_interval", in: .milliseconds(100)...Duration.seconds(3600)) ?? web.statsInterval
     let origin = "an origin such as \"https://queue.example.org\", without a path"
@@ -63,6 +66,11 @@ enum DaemonFile {
       port.utf8.allSatisfy({ $0 >= 48 && $0 <= 57 })
     else { return false }
     return UInt16(port) != nil
+  }
+
+  /// An absolute path, short enough for a socket's address.
+  private static func isSocketPath(_ text: String) -> Bool {
+    text.hasPrefix("unix:/") && text.utf8.count - 5 < 108 && !text.hasSuffix("/")
   }
 
   /// RFC 6454: scheme, host and perhaps a port.

@@ -57,16 +57,18 @@ struct HouseRulesTests {
     "SpoolConfig": ["JobModel", "JobSchema", "CTomlShim"],
     "JobSchema": ["JobModel"],
     "JobSecrets": ["JobModel"],
+    "JobSubmission": ["JobModel", "JobSchema", "JobSecrets", "SpoolConfig"],
     "SpoolWatch": ["CSpoolShims"],
     "JobEngine": ["JobModel", "SpoolStore", "JobSchema", "JobSecrets", "CSpoolShims"],
     "JobHandlers": ["JobModel", "SpoolStore", "JobEngine", "CSpoolShims"],
     "SpoolHistory": ["JobModel", "SpoolStore", "SpoolConfig", "CSpoolShims"],
     "WebAPI": [
       "JobModel", "SpoolStore", "SpoolConfig", "SpoolHistory", "JobSchema", "JobSecrets", "SpoolWatch", "CSpoolShims",
+      "CDashboard", "JobSubmission",
     ],
     "jobspool": [
-      "JobModel", "SpoolStore", "SpoolConfig", "SpoolHistory", "SpoolWatch", "JobSchema", "JobSecrets", "JobEngine",
-      "JobHandlers", "CSpoolShims",
+      "JobModel", "JobSubmission", "SpoolStore", "SpoolConfig", "SpoolHistory", "SpoolWatch", "JobSchema", "JobSecrets",
+      "JobEngine", "JobHandlers", "CSpoolShims",
     ],
     "jobspoold": [
       "JobModel", "SpoolStore", "SpoolConfig", "SpoolWatch", "JobSchema", "JobSecrets", "JobEngine", "JobHandlers",
@@ -116,6 +118,14 @@ struct HouseRulesTests {
         }
       }
     }
+  }
+
+  @Test("every file of the dashboard is embedded")
+  func dashboardFiles() throws {
+    let table = try #require(SourceTree.file("Sources/CDashboard/CDashboard.c")).text
+    let names = SourceTree.names("\(SourceTree.root)/Sources/CDashboard/page")
+    #expect(names.count > 10)
+    for name in names { #expect(table.contains("#embed \"page/\(name)\""), "page/\(name) is not in CDashboard.c") }
   }
 
   @Test("every audit event has its entry in docs/AUDIT-LOG.md, and every entry its event")

@@ -44,7 +44,10 @@ private func assignment(_ key: String, _ value: String) -> String {
     },
     Row("max_job_bytes", "\"64K\"", bad: ["\"64X\"", "1023", "\"2G\"", "true", "\"5%\""]) { $0.maxJobBytes = 65536 },
     Row("durability", "\"relaxed\"", bad: ["\"none\"", "1", "\"Full\""]) { $0.durability = .relaxed },
-    Row("web.listen", "\"[::1]:7733\"", bad: text + ["\"7733\"", "\"a:99999\"", "\":1\"", "\"::1:80\"", "\"a b:1\""]) {
+    Row(
+      "web.listen", "\"[::1]:7733\"",
+      bad: text + ["\"7733\"", "\"a:99999\"", "\":1\"", "\"::1:80\"", "\"a b:1\"", "\"unix:a\""]
+    ) {
       $0.web.listen = "[::1]:7733"
     },
     Row("web.stats_interval", "\"1s\"", bad: longTime + ["0", "\"2h\""]) { $0.web.statsInterval = .seconds(1) },
@@ -53,6 +56,8 @@ private func assignment(_ key: String, _ value: String) -> String {
     ) {
       $0.web.allowedOrigins = ["https://a.example:8443"]
     },
+    Row("web.key", "\"a.key\"", bad: text) { $0.web.key = "a.key" },
+    Row("web.public_key", "\"/a.pem\"", bad: text) { $0.web.publicKey = "/a.pem" },
     Row("web.roles.NAME", "\"admin\"", bad: ["\"root\"", "1"]) { $0.web.roles = ["mail": "admin"] },
     Row("web.rate.NAME", "\"100/15m\"", bad: ["100", "\"100\"", "\"0/s\"", "\"1/0s\"", "\"1/2/s\"", "\"-1/s\""]) {
       $0.web.rate = ["mail": Rate(limit: 100, per: .seconds(900))]

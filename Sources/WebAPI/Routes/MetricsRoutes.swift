@@ -1,0 +1,4 @@
+/// `/metrics`: Prometheus text.
+enum MetricsRoutes {
+  static let all: [Route] = []
+}

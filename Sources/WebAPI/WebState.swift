@@ -1,0 +1,89 @@
+/// What all routes share: the spool, its configuration as it is now, the keys that tokens are checked with, and the threads on
+/// which files are read. Whatever waits for a disk runs there, never on an event loop.
+///
+/// Configuration and keys are looked at again at most once a second, so an edit counts within a second and a request costs
+/// no parsing. Nothing here belongs to one request.
+package import JobModel
+package import Logging
+internal import NIOConcurrencyHelpers
+package import NIOPosix
+package import SpoolConfig
+package import SpoolHistory
+package import SpoolStore
+
+package final class WebState: Sendable {
+  package let spool: Spool
+  package let logger: Logger
+  package let threads: NIOThreadPool
+  /// Every job there was, kept as new as the spool.
+  package let feed: HistoryFeed
+  let tokens = TokenCheck()
+  let logins = LoginBook()
+  let limits = RequestLimits()
+  let submissions: SubmissionQueue
+  let desk: DaemonDesk
+  private let configPath: String?
+  private let cached = NIOLockedValueBox<Cached?>(nil)
+
+  private struct Cached {
+    var configuration: Configuration
+    var keys: WebKeys
+    var readAt: ContinuousClock.Instant
+  }
+
+  package init(spool: Spool, config: String?, threads: NIOThreadPool, logger: Logger) {
+    self.spool = spool
+    self.configPath = config
+    self.threads = threads
+    self.logger = logger
+    feed = HistoryFeed(
+      spool, configuration: Configuration.load(spool: spool.path, config: config), clock: { WallTime.current })
+    submissions = SubmissionQueue(threads: threads)
+    // Waiting for the daemon is not waiting for the disk: it must not take the readers' threads.
+    let askers = NIOThreadPool(numberOfThreads: 4)
+    askers.start()
+    desk = DaemonDesk(spool, threads: askers)
+  }
+
+  /// Reads the whole log, on a thread of its own; answers meanwhile say that they are not complete.
+  package func loadHistory() {
+    threads.submit { [feed, logger] status in
+      guard case .active = status else { return }
+      do throws(SpoolError) { try feed.load() } catch { logger.error("reading the audit log: \(error)") }
+    }
+  }
+
+  /// Asks the index as it is at this moment, and says whether it has all there is.
+  package func history<Answer: Sendable>(
+    _ body: @escaping @Sendable (HistoryIndex, DaemonStatus?, WallTime) throws -> Answer
+  ) async throws -> (answer: Answer, isComplete: Bool) {
+    try await blocking { [feed] in
+      try feed.refresh()
+      let now = WallTime.current
+      return (try feed.read { index, status in try body(index, status, now) }, feed.isComplete)
+    }
+  }
+
+  /// Runs what may block on a thread that may.
+  package func blocking<Answer: Sendable>(_ body: @escaping @Sendable () throws -> Answer) async throws -> Answer {
+    try await threads.runIfActive(body)
+  }
+
+  /// The configuration as it was at most a second ago; reads files, so only for `blocking`.
+  package var configuration: Configuration { current.configuration }
+
+  var keys: WebKeys { current.keys }
+
+  /// A look at the spool at this moment; only for `blocking`.
+  package func reader() -> SpoolReader { SpoolReader(spool, configuration: configuration, now: .current) }
+
+  private var current: Cached {
+    let now = ContinuousClock.now
+    if let known = cached.withLockedValue({ $0 }), now - known.readAt < .seconds(1) { return known }
+    // Two may do this at once, which costs nothing but time.
+    let configuration = Configuration.load(spool: spool.path, config: configPath)
+    let fresh = Cached(configuration: configuration, keys: WebKeys(configuration), readAt: now)
+    cached.withLockedValue { $0 = fresh }
+    return fresh
+  }
+}
