@@ -163,7 +163,8 @@ extension Engine {
       if isNews { announce(id, job, firstSeen: firstSeen, uid: uid, key: nil, now: now) }
       return agenda.insertForJudgement(id)
     }
-    let key = isNews ? submissionKey(of: job) : nil
+    // One that comes back, by requeue or mv, has a record; it was a submission once.
+    let key = isNews && job.record == nil ? submissionKey(of: job) : nil
     if let key, let until = refusal(job.type, key: key, at: now) {
       let rate = settings.handlers[job.type]?.rate?.rate.words ?? ""
       condemned[id] = (

@@ -277,7 +277,10 @@ extension Engine {
     let state = try work.perform(verb, id)
     switch verb {
     case .requeue, .release: incoming.append(id)
-    case .hold, .cancel, .purge: forget(id)
+    case .hold: forget(id)
+    case .cancel, .purge:
+      forget(id)
+      held[id] = nil
     }
     return Rest(state: state)
   }

@@ -84,6 +84,11 @@ package struct Operator {
     guard let claim = try transitions.claim(id, limit: maxJobBytes) else {
       throw SpoolError(.noSuchJob, "\(id) is not waiting any more")
     }
+    guard case .success(let claimed) = claim.content, claimed.record == nil else {
+      // Its owner put something else in its place just now; that is held as it is.
+      _ = try transitions.unclaim(claim)
+      return
+    }
     var accounts = Accounts()
     let submitter = JobRecord.Submitter(uid: claim.uid, user: accounts.name(of: claim.uid))
     var record = JobRecord.taken(from: claim, submitter: submitter, firstSeen: firstSeen, node: transitions.node)

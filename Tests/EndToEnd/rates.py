@@ -85,6 +85,10 @@ with Spool(config="max_jobs = 8\nrescan = \"1s\"") as spool:
     if os.geteuid() == 0:
         for path in (spool.path, spool.at("tmp"), spool.at("new")):
             os.chmod(path, 0o1777)
+        top = os.path.dirname(spool.path)
+        while top not in ("/", "/tmp"):
+            os.chmod(top, os.stat(top).st_mode | 0o055)
+            top = os.path.dirname(top)
         os.chmod(spool.at("log"), 0o700)
         until(lambda: len(spool.status()["types"]["mail"]["rate"]["full"]) == 2, "status.json names ann and bob")
         who = {"preexec_fn": lambda: os.setuid(65534)}

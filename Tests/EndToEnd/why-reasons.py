@@ -200,7 +200,7 @@ with Spool() as spool:
 
     # The disk
     configure(spool, "")
-    spool.configure('max_jobs = 6\nrescan = "1s"\ndrain = "30s"\nmin_free = "9000000G"\n[pools.smtp]\nconcurrency = 1\n')
+    spool.configure('max_jobs = 6\nrescan = "1s"\ndrain = "30s"\nmin_free = "99%"\n[pools.smtp]\nconcurrency = 1\n')
     until(lambda: spool.status().get("state") == "low_disk", "the disk counts as full")
     spool.drop("disk", {"type": "echo"})
     reason(spool, "less than min_free", "disk", "low_disk", "min_free", "free some space")

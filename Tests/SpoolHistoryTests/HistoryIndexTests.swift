@@ -112,7 +112,8 @@ import Testing
         #expect(page.total == wanted.count, "seed \(seed), query \(number): \(query)")
         got += page.rows.map(\.id)
         guard let next = page.next else { break }
-        query.cursor = try #require(HistoryCursor(next.text, for: query))
+        let cursor = try #require(HistoryCursor(next.text, for: query))
+        query.cursor = cursor
       }
       #expect(got == wanted, "seed \(seed), query \(number): \(query)")
     }
@@ -152,7 +153,8 @@ import Testing
     #expect(groups.total == counts.states[.dead])
     for group in groups.groups {
       var query = HistoryQuery()
-      query.errorGroup = try #require(group.name)
+      let name = try #require(group.name)
+      query.errorGroup = name
       query.types = [group.type]
       query.places = [.state(.dead)]
       #expect(feed.read { index, _ in index.page(query, status: nil, now: model.now).total } == group.count)
