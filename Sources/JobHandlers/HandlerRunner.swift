@@ -58,6 +58,9 @@ package final class HandlerRunner: JobRunner {
     for pool in allPools { pool.hurry() }
   }
 
+  /// Reaps what has ended and belongs to no job; between jobs nobody else looks for that.
+  package func reapStrangers() { exec.strays.reapStrangers() }
+
   /// Whether a handler could be started now; the message otherwise. Used by configuration checks.
   package func check(_ settings: HandlerSettings) throws(StartProblem) { try exec.check(settings) }
 

@@ -103,6 +103,11 @@ final class Strays {
     if waiting == 0 { loop.after(.milliseconds(10)) { [self, remains] in clear(remains, done: done) } }
   }
 
+  /// Reaps what has ended and belongs to no job: as the first process of a container we are the parent of every orphan.
+  func reapStrangers() {
+    for pid in ownChildren() where !isExpected(pid) && ProcessTable.entry(pid)?.isZombie == true { reap(pid) }
+  }
+
   /// Living processes of the job. Reaps the dead among the strangers on the way.
   ///
   /// A stranger that ends between the reading of the list and the look at it hands us its children behind that reading,

@@ -50,6 +50,9 @@ package struct Histogram: Sendable, Equatable {
     return low
   }
 
+  /// How many were no longer than `bound`, which is the end of a bucket.
+  package func count(upTo bound: Int64) -> Int { counts[...Histogram.bucket(of: bound)].reduce(0, +) }
+
   package var mean: Duration? { count == 0 ? nil : .microseconds(sum / Int64(count)) }
 
   /// The duration that `share` of all do not exceed, as if those of one bucket were spread evenly over it.

@@ -1,5 +1,6 @@
 /// Lists of jobs. Names come from the folders, the rest from the files; files are opened only until the list is full, when
-/// its order allows that: the default order, newest change first, is the order of the files' own times.
+/// its order allows that: the default order, newest change first, is the order of the files' own times. What has ended
+/// last is found at the end of the audit log, without a look at a million files that ended before.
 package import JobModel
 package import SpoolStore
 
@@ -14,7 +15,8 @@ extension SpoolReader {
   /// The jobs that match, in the filter's order.
   package func list(_ filter: JobFilter) throws(SpoolError) -> [JobRow] {
     var candidates: [Candidate] = []
-    for state in filter.states {
+    let ended = try newestEnds(filter)
+    for state in filter.states where ended == nil || (state != .done && state != .dead) {
       for id in try Scan.ids(in: state, of: spool) { candidates.append(Candidate(id: id, state: state)) }
     }
     let isByFileTime = filter.sort == .updated && filter.limit != nil
@@ -39,9 +41,62 @@ extension SpoolReader {
       if filter.stalled, !isStalled(row) { continue }
       if filter.matches(row) { rows.append(row) }
     }
+    if let ended {
+      // One that ended between the two looks is shown as it is now.
+      let ids = Set(ended.map(\.id))
+      rows.removeAll { ids.contains($0.id) }
+      rows += ended
+    }
     rows.sort { filter.isBefore($0, $1, now: now) }
     if let limit = filter.limit, rows.count > limit { rows.removeLast(rows.count - limit) }
     return rows
+  }
+
+  /// What has ended and belongs on the list, when it stands at the end of the log; nil when it takes a look at all files.
+  private func newestEnds(_ filter: JobFilter) throws(SpoolError) -> [JobRow]? {
+    guard filter.sort == .updated, !filter.reversed, !filter.stalled, let limit = filter.limit, limit > 0,
+      filter.states.contains(where: { $0 == .done || $0 == .dead })
+    else { return nil }
+    let parents = Parents(self)
+    var rows: [JobRow] = []
+    var seen = Set<String>()
+    var failure: SpoolError?
+    var isFull = false
+    var opened = 0
+    let aboutSchedules: [AuditEvent] = [.scheduleFired, .scheduleMissed, .scheduleSkipped]
+    for log in try AuditFile.list(spool).reversed() where !isFull {
+      let map = try MappedFile(log.name, in: spool)
+      map.linesBackwards { line in
+        guard let head = AuditLineHead(line), let id = head.job, !aboutSchedules.contains(head.event) else {
+          return true
+        }
+        // Only the newest line tells where it is, and only an end that it has ended.
+        guard seen.insert(id).inserted, head.event.settles, head.event != .retried else { return true }
+        let state: JobState = head.event == .finished ? .done : .dead
+        guard filter.states.contains(state) else { return true }
+        opened += 1
+        // So few match that the way through the folders is no longer.
+        guard opened < 2000 + 20 * limit else { return false }
+        do throws(SpoolError) {
+          guard let file = try file(id, in: state) else { return true }
+          let row = try row(file, parents)
+          if let since = filter.since, row.updatedAt < since {
+            isFull = true
+          } else if filter.matches(row) {
+            rows.append(row)
+          }
+        } catch {
+          failure = error
+          return false
+        }
+        isFull = isFull || rows.count >= limit
+        return !isFull
+      }
+      if let failure { throw failure }
+      if opened >= 2000 + 20 * limit { return nil }
+    }
+    // The log may not know what was there before it, or was put there by hand.
+    return isFull ? rows : nil
   }
 
   /// Times from the files, without opening them. A finished job's file was last written when it ended, which a restored

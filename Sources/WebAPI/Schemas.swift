@@ -139,6 +139,8 @@ enum Schemas {
   private static let filter =
     #"{"type":"object","additionalProperties":{"type":["string","array"],"items":{"type":"string"}}}"#
 
+  private static let counts = #"{"type":"object","additionalProperties":{"type":"integer","minimum":0}}"#
+
   private static let operating: [(name: String, schema: String)] = [
     (
       "Bulk",
@@ -233,6 +235,27 @@ enum Schemas {
         ], required: ["id"])
     ),
     ("Enabled", object([("name", text), ("enabled", #"{"type":"boolean"}"#)], required: ["name", "enabled"])),
+    (
+      "Queue",
+      object(
+        [
+          ("counts", counts), ("outcomes", counts), ("paused", #"{"type":"object"}"#),
+          ("active", list(#"{"type":"object"}"#)), ("limits", #"{"type":"object"}"#),
+          ("oldest", #"{"type":"object"}"#), ("drain_s", seconds), ("lifetime", #"{"type":"object"}"#),
+          ("daemon", #"{"type":"object"}"#), ("alerts", list(#"{"type":"object"}"#)),
+        ],
+        required: ["counts", "outcomes", "paused", "active", "limits", "oldest", "lifetime", "daemon", "alerts"])
+    ),
+    (
+      "Stats",
+      object(
+        [
+          ("today", counts), ("success_rate", orNull("number")), ("run", #"{"type":"object"}"#),
+          ("wait", #"{"type":"object"}"#), ("days", list(#"{"type":"object"}"#)),
+          ("minutes", list(#"{"type":"object"}"#)), ("system", #"{"type":"object"}"#),
+          ("types", list(#"{"type":"object"}"#)), ("shape", #"{"type":"object"}"#),
+        ], required: ["today", "success_rate", "run", "wait", "days", "minutes", "system", "types", "shape"])
+    ),
     ("System", #"{"type":"object","required":["node","version","disk","memory","daemon"]}"#),
   ]
 }

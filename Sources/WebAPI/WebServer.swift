@@ -68,7 +68,7 @@ package enum WebServer {
       router: RouteTable.router(state),
       server: .http1(
         configuration: HTTP1Channel.Configuration(
-          additionalChannelHandlers: [ConnectionGuard()], idleTimeout: silence,
+          additionalChannelHandlers: [ConnectionGuard(), EventsGate(state)], idleTimeout: silence,
           httpDecoderConfiguration: .init(
             maxHeaderFieldSize: 16 << 10, maxHeaderListSize: 32 << 10, maxHeaderFieldCount: 100))),
       configuration: ApplicationConfiguration(

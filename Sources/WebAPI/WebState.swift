@@ -22,6 +22,8 @@ package final class WebState: Sendable {
   let limits = RequestLimits()
   let submissions: SubmissionQueue
   let desk: DaemonDesk
+  /// Who listens.
+  let events = EventHub()
   private let configPath: String?
   private let cached = NIOLockedValueBox<Cached?>(nil)
 
@@ -62,6 +64,16 @@ package final class WebState: Sendable {
       let now = WallTime.current
       return (try feed.read { index, status in try body(index, status, now) }, feed.isComplete)
     }
+  }
+
+  /// Waits until the whole log has been read, but not for ever; whether it has.
+  func historyIsLoaded(within patience: Duration) async -> Bool {
+    let deadline = ContinuousClock.now + patience
+    while ContinuousClock.now < deadline {
+      if (try? await blocking { [feed] in feed.isComplete }) ?? false { return true }
+      try? await Task.sleep(for: .milliseconds(20))
+    }
+    return false
   }
 
   /// Runs what may block on a thread that may.

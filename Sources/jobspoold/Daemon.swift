@@ -94,6 +94,7 @@ final class Daemon {
         "jobspoold \(jobspoolVersion) runs on \(spool.path), started in \((EventLoop.now - started).inMilliseconds) ms")
       // Parsing arguments and configuration touched most of the program once; running jobs needs a fraction of it.
       loop.after(.seconds(1)) { _ = spool_release_text() }
+      if getpid() == 1 { reapOrphans() }
       try loop.run()
       arrivals.stop()
       web?.stop()
@@ -102,6 +103,14 @@ final class Daemon {
       throw Failure(exit: error.code.exit, message: error.description)
     } catch let error as EventLoop.Failure {
       throw Failure(exit: 71, message: error.description)
+    }
+  }
+
+  /// In a container, what others started there (`podman exec`) becomes ours when its parent ends.
+  private func reapOrphans() {
+    loop.after(.seconds(5)) { [unowned self] in
+      runner.reapStrangers()
+      reapOrphans()
     }
   }
 

@@ -11,8 +11,13 @@ import Testing
     var events: [HistoryFeed.Event] = []
   }
 
-  private func feed(_ scene: Scene) throws -> (HistoryFeed, Heard) {
-    let feed = HistoryFeed(scene.spool, configuration: nil) { Scene.now }
+  /// A clock that can be put forward: folders are looked at some time after they changed.
+  private final class Clock: @unchecked Sendable {
+    var ahead = Duration.zero
+  }
+
+  private func feed(_ scene: Scene, _ clock: Clock = Clock()) throws -> (HistoryFeed, Heard) {
+    let feed = HistoryFeed(scene.spool, configuration: nil) { Scene.now + clock.ahead }
     try feed.load()
     let heard = Heard()
     feed.listen { heard.events += $0.events }
@@ -69,13 +74,14 @@ import Testing
     try scene.run("done", .finish)
     try scene.run("dead", .bury)
     try scene.run("gone", .finish)
-    let (feed, _) = try feed(scene)
+    let clock = Clock()
+    let (feed, _) = try feed(scene, clock)
     try scene.test.move(scene.test.file("dead", .dead), scene.test.file("dead", .new))
     unlink(scene.test.file("gone", .done))
     try scene.test.drop("fresh", "{\"type\":\"mail\",\"delay\":\"1h\",\"tags\":[\"t\"]}")
     try scene.test.drop("child", "{\"type\":\"mail\",\"after\":[\"fresh\"]}")
     // Rows younger than a second may have been passed by while their folder was read.
-    usleep(1_100_000)
+    clock.ahead = .seconds(5)
     try feed.compareFolders(all: true)
     #expect(job("dead", feed)?.state == .new)
     #expect(job("dead", feed)?.attempt == 0)
@@ -91,9 +97,10 @@ import Testing
   @Test("a job dropped while no daemon runs is listed at the next look")
   func noDaemon() throws {
     let scene = try Scene()
-    let (feed, _) = try feed(scene)
+    let clock = Clock()
+    let (feed, _) = try feed(scene, clock)
     try scene.test.drop("waits", "{\"type\":\"mail\"}")
-    usleep(120_000)
+    clock.ahead = .seconds(1)
     try feed.refresh()
     #expect(job("waits", feed)?.type == "mail")
   }

@@ -112,7 +112,7 @@ import Testing
         #expect(page.total == wanted.count, "seed \(seed), query \(number): \(query)")
         got += page.rows.map(\.id)
         guard let next = page.next else { break }
-        let cursor = try #require(HistoryCursor(next.text, for: query))
+        let cursor: HistoryCursor = try #require(HistoryCursor(next.text, for: query))
         query.cursor = cursor
       }
       #expect(got == wanted, "seed \(seed), query \(number): \(query)")
@@ -153,7 +153,7 @@ import Testing
     #expect(groups.total == counts.states[.dead])
     for group in groups.groups {
       var query = HistoryQuery()
-      let name = try #require(group.name)
+      let name: String = try #require(group.name)
       query.errorGroup = name
       query.types = [group.type]
       query.places = [.state(.dead)]

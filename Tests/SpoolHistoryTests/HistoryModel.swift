@@ -141,6 +141,9 @@ struct HistoryModel {
       )
       return
     }
+    if known.row.state == .new, let due = known.row.due, due > now {
+      known.row.phase = known.row.attempt > 0 ? .retry : .scheduled
+    }
     jobs[id] = known
   }
 

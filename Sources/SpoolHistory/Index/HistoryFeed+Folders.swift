@@ -22,6 +22,8 @@ struct FolderTimes {
 extension HistoryFeed {
   /// Files opened in one go; the rest has its turn the next time.
   private static let mostFiles = 20_000
+  /// The same for files of which only little is missing.
+  private static let mostLooks = 2000
   /// A part of the time at most is spent on looking at folders.
   private static let share: Int64 = 20
 
@@ -92,14 +94,15 @@ extension HistoryFeed {
   /// Reads the files of waiting jobs for what the log does not hold: when they are due, and what they wait for.
   func lookAtWaiting() throws(SpoolError) {
     guard !index.unlooked.isEmpty else { return }
-    let batch = Array(index.unlooked.suffix(2000))
-    changing { $0.unlooked.removeLast(batch.count) }
     let reader = reader()
-    for number in batch {
+    var opened = 0
+    while opened < HistoryFeed.mostLooks, let number = changing({ $0.unlooked.popLast() }) {
       let row = Int(number)
       let place = index.rows[row].pointee
+      // Most have been run by now.
       guard place.standing == .new || place.standing == .hold, !place.has(HistoryRow.Flag.looked) else { continue }
       let id = index.rows.arena.string(place.id, Int(place.idLength))
+      opened += 1
       guard let state = place.standing.state, let file = try reader.file(id, in: state) else { continue }
       changing { $0.look(row, file) }
     }

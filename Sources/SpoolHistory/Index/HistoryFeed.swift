@@ -98,6 +98,8 @@ package final class HistoryFeed: @unchecked Sendable {
     for file in files.reversed() {
       try load(file)
       guard part() else { return }
+      // Whoever waits for an answer gets it now.
+      usleep(200)
     }
     try refresh()
     try compareFolders(all: true)
@@ -182,10 +184,10 @@ package final class HistoryFeed: @unchecked Sendable {
       }
       logChanged = log
     }
-    // A node writes its newest file only.
-    var newest: [String: String] = [:]
-    for tail in tails.values { newest[tail.file.node] = max(newest[tail.file.node] ?? "", tail.file.name) }
-    for name in newest.values.sorted() { try readTail(name, now: now, &events) }
+    // A node writes its newest file only; the one before may have got its last lines since the last look.
+    for (_, tails) in Dictionary(grouping: tails.values, by: \.file.node).sorted(by: { $0.key < $1.key }) {
+      for name in tails.map(\.file.name).sorted().suffix(2) { try readTail(name, now: now, &events) }
+    }
   }
 
   private func readTail(_ name: String, now: Int64, _ events: inout [Event]?) throws(SpoolError) {

@@ -57,6 +57,8 @@ extension HistoryIndex {
     if row.standing == .gone { return true }
     // One node numbers its lines, whatever its clock does; of two nodes, and against a file's times, the clock decides.
     if row.sequence != 0, row.node == node, node != 15 { return scan.sequence >= row.sequence }
+    // A file's time is that of its rename, and the line of the same move may have been stamped before.
+    if row.sequence == 0 { return scan.time >= row.updated - 5_000_000 }
     return scan.time / 1000 >= row.updated / 1000
   }
 

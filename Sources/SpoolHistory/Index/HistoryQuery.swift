@@ -21,6 +21,8 @@ package struct HistoryQuery: Sendable, Equatable {
   package var schedules: [String] = []
   /// A user's name or a token's subject; any of these.
   package var submitters: [String] = []
+  /// Only what this token's subject submitted.
+  package var subject: String?
   /// All of these.
   package var meta: [MetaMember] = []
   /// In id, tags, meta or error, whatever the case.
@@ -98,6 +100,7 @@ package struct HistoryPage: Sendable {
   package var next: HistoryCursor?
   /// All that match, whatever the cursor.
   package var total = 0
+  package init() {}
 }
 
 extension HistoryQuery {
@@ -118,6 +121,7 @@ extension HistoryQuery {
       submitters.isEmpty || submitters.contains(row.submittedBy?.user ?? "")
         || submitters.contains(row.submittedBy?.subject ?? "")
     else { return false }
+    if let subject, row.submittedBy?.subject != subject { return false }
     let time: WallTime? =
       switch sort {
       case .submitted: row.submittedAt

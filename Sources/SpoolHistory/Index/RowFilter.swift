@@ -68,6 +68,13 @@ struct RowFilter {
         return parts.dropFirst().contains { part in !part.isEmpty && query.submitters.contains { $0 == part } }
       }
     }
+    if let subject = query.subject {
+      let own = (0..<index.submitters.count).map { number in
+        let parts = index.submitters.string(UInt32(number)).split(separator: "\0", omittingEmptySubsequences: false)
+        return parts.count == 3 && !subject.isEmpty && parts[2] == subject
+      }
+      submitters = submitters.map { zip($0, own).map { $0 && $1 } } ?? own
+    }
     if let group = query.errorGroup { errors = index.errors(inGroup: group) }
     batches = query.batches.map { Array($0.utf8) }
     parents = query.parents.map { Array($0.utf8) }

@@ -129,6 +129,7 @@ final class RowTable {
         summary.pointee.counts[Int(was.rawValue)] -= 1
         summary.pointee.counts[Int(now.standing.rawValue)] += 1
       }
+      guard now.standing != .gone else { return }
       summary.pointee.oldestUpdate = min(summary.pointee.oldestUpdate, now.updated)
       summary.pointee.newestUpdate = max(summary.pointee.newestUpdate, now.updated)
       summary.pointee.oldestArrival = min(summary.pointee.oldestArrival, now.submitted)

@@ -16,14 +16,19 @@ enum JobListRoutes {
       var query = try query(call.query)
       guard let identity = call.identity else { throw Problem(.unauthorized, "no_token", "send a token") }
       if identity.role == .producer {
-        query.submitters = [identity.subject]
+        query.subject = identity.subject
         guard !identity.subject.isEmpty else {
           throw Problem(.forbidden, "forbidden", "a producer sees its own jobs, and this token has no subject")
         }
       }
       let asked = query
-      let (page, isComplete) = try await call.state.history { index, status, now in
-        index.page(asked, status: status, now: now)
+      let (page, isComplete): (HistoryPage, Bool)
+      if let text = try call.query.one("q_payload"), !text.isEmpty {
+        (page, isComplete) = try await PayloadSearch(text, asked).run(call)
+      } else {
+        (page, isComplete) = try await call.state.history { index, status, now in
+          index.page(asked, status: status, now: now)
+        }
       }
       return call.json { writer in
         writer.beginObject()
@@ -47,6 +52,8 @@ enum JobListRoutes {
 
   static let parameters: [Operation.Parameter] =
     filters + [
+      .init(
+        "q_payload", "With this text in the payload; opens files, only so many, and may then say `complete: false`."),
       .init("sort", "The order.", schema: words(JobFilter.Sort.allCases.map(\.rawValue))),
       .init(
         "order", "As people want it by default: the newest, longest, most urgent first.",
