@@ -21,6 +21,8 @@ package final class WebState: Sendable {
   let logins = LoginBook()
   let limits = RequestLimits()
   let submissions: SubmissionQueue
+  /// What a handler's `rate` with over = "reject" lets in.
+  let rates = NIOLockedValueBox(RateGate())
   let desk: DaemonDesk
   /// Who listens.
   let events = EventHub()
