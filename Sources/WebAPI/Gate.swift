@@ -57,8 +57,7 @@ package enum Gate {
     do throws(TokenRefusal) {
       return try await state.tokens.identity(of: token, keys: keys, web: web, now: .current)
     } catch {
-      if error.isOurFault { state.logger.warning("\(error.message)") }
-      throw Problem(.unauthorized, "bad_token", error.message)
+      throw error.problem(state.logger)
     }
   }
 }

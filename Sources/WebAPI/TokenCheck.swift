@@ -1,8 +1,10 @@
 /// From a bearer token to who asks. jwt-kit checks the signature; which algorithm counts is decided here, before it looks: the
 /// key alone says, so a token cannot choose (`none`, or a public key taken for an HMAC secret).
 internal import FoundationEssentials
+internal import HTTPTypes
 internal import JWTKit
 internal import JobModel
+internal import Logging
 internal import SpoolConfig
 
 /// Claims of our tokens.
@@ -30,8 +32,17 @@ struct Claims: JWTPayload {
 /// Why a token is refused; said to the one who sent it, so it tells nothing it does not know.
 struct TokenRefusal: Error {
   var message: String
-  /// Nothing can be checked: no key.
+  /// Nothing can be checked: no key. That is the log's to know, in full.
   var isOurFault = false
+
+  func problem(_ logger: Logger) -> Problem {
+    guard isOurFault else { return Problem(.unauthorized, "bad_token", message) }
+    logger.warning("\(message)")
+    var problem = Problem(
+      .serviceUnavailable, "no_key", "tokens cannot be checked here now; the log of jobspool-web says why")
+    problem.retryAfter = 30
+    return problem
+  }
 }
 
 actor TokenCheck {

@@ -39,6 +39,7 @@ def make_key(spool):
     os.makedirs(path, mode=0o700, exist_ok=True)
     with open(os.path.join(path, "web.key"), "w") as file:
         file.write(os.urandom(32).hex() + "\n")
+    os.chmod(os.path.join(path, "web.key"), 0o600)
 
 
 class Web:
