@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test check torture powerloss bench format lint deps peers first-job deb deb-test
+.PHONY: help run test check examples torture powerloss bench format lint deps peers first-job deb deb-test
 
 SWIFT ?= swift
 BIN := .build/debug
@@ -62,6 +62,10 @@ test: deps peers ## Build and run every test, unattended
 
 check: lint test ## All that a change must pass: lint, documents, warnings as errors, tests
 	Tests/check-docs
+
+examples: deps ## [examples/run-all] Run five real back-office systems on it, end to end, and tick their rows
+	for program in jobspoold jobspool jobspool-watch jobspool-web; do $(SWIFT) build --product $$program; done
+	examples/run-all
 
 torture: deps ## [Tests/Torture] Run the long tests (half an hour): crashes, races, full disks
 	$(SWIFT) build --product jobspoold

@@ -5,8 +5,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
+#include <sys/timex.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 int spool_openat(int directory, const char *name, int flags, mode_t mode) {
@@ -15,6 +18,20 @@ int spool_openat(int directory, const char *name, int flags, mode_t mode) {
 
 int spool_renameat2(int from_directory, const char *from, int to_directory, const char *to, unsigned flags) {
   return renameat2(from_directory, from, to_directory, to, flags);
+}
+
+int spool_temporary_file(void) { return memfd_create("jobspool", MFD_CLOEXEC); }
+
+int64_t spool_file_system(int fd) {
+  struct statfs status;
+  return fstatfs(fd, &status) == 0 ? (int64_t)(uint32_t)status.f_type : -1;
+}
+
+int spool_clock_is_kept(void) {
+  struct timex clock = {.modes = 0};
+  int state = adjtimex(&clock);
+  if (state < 0) return -1;
+  return state != TIME_ERROR && !(clock.status & STA_UNSYNC);
 }
 
 int spool_syncfs(int fd) { return syncfs(fd); }

@@ -190,7 +190,11 @@ final class ExecAttempt {
       }
       retryIn = line.retryIn ?? retryIn
       error = line.error ?? error
-      if let entry = line.log { report(.log(entry)) }
+      if let entry = line.log {
+        log.enter(entry)
+        complain()
+        report(.log(entry))
+      }
       if line.isProgress { report(.progress(line.progress)) }
     } catch {
       note("a control line on descriptor 3 was ignored: \(error.message)")

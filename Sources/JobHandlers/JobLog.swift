@@ -1,8 +1,9 @@
 internal import CSpoolShims
 internal import Glibc
+internal import JobEngine
 internal import JobModel
 
-/// A job's log: what its handler wrote to standard error, and notes of ours about it. Appended to over all attempts,
+/// A job's log: what its handler wrote to standard error or gave as `log`, and notes of ours about it. Appended to over all attempts,
 /// created when there is something to write, and bounded: a handler that chatters for ever fills no disk.
 ///
 /// A log that cannot be written never harms the job: the first failure is kept for the caller to report, the rest is
@@ -37,10 +38,13 @@ final class JobLog {
   }
 
   /// A line of ours.
-  func note(_ text: String) {
-    guard begin() else { return }
-    var line = Array("\(atLineStart ? "" : "\n")jobspool: \(text)\n".utf8)
-    line.withUnsafeMutableBufferPointer { put(UnsafeBufferPointer($0)) }
+  func note(_ text: String) { put(line: "jobspool: \(text)") }
+
+  /// A line that the handler gave with its level, category and code; a message of several lines, such as a stack trace,
+  /// stays as it is.
+  func enter(_ entry: LogLine) {
+    let words = [WallTime.now.rfc3339, entry.level, entry.category, entry.code, entry.message]
+    put(line: words.filter { !$0.isEmpty }.joined(separator: " "))
   }
 
   func close() {
@@ -72,6 +76,12 @@ final class JobLog {
     let opening = Array("\(last == 0x0A ? "" : "\n")\(header)\n".utf8)
     opening.withUnsafeBufferPointer { put($0) }
     return file >= 0
+  }
+
+  private func put(line text: String) {
+    guard begin() else { return }
+    let line = Array("\(atLineStart ? "" : "\n")\(text)\n".utf8)
+    line.withUnsafeBufferPointer { put($0) }
   }
 
   private func put(_ bytes: UnsafeBufferPointer<UInt8>) {

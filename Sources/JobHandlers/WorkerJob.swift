@@ -55,6 +55,13 @@ final class WorkerJob {
     complain()
   }
 
+  /// A line that its worker gave for it.
+  func enter(_ entry: LogLine) {
+    openedLog.enter(entry)
+    complain()
+    report(.log(entry))
+  }
+
   private var openedLog: JobLog {
     if let log { return log }
     let opened = JobLog(

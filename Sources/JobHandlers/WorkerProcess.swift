@@ -269,7 +269,7 @@ final class WorkerProcess {
     let job = jobs[index]
     if job.request.stalledAfter != nil { job.lastSign = EventLoop.now }
     if let problem = line.problem { note("in a line for job \(job.id): \(problem)", in: job) }
-    if let entry = line.content.log { job.report(.log(entry)) }
+    if let entry = line.content.log { job.enter(entry) }
     if line.content.progress != ProgressUpdate() || (line.ok == nil && line.content.log == nil) {
       job.report(.progress(line.content.progress))
     }

@@ -1,7 +1,7 @@
 /// What a running daemon says of itself: `status.json`, read. Keys added by a later version are passed over, missing ones
 /// get the value that claims least.
 package import JobModel
-internal import SpoolStore
+package import SpoolStore
 
 package struct DaemonStatus: Sendable, Equatable {
   package enum Mode: String, Sendable {
@@ -145,7 +145,7 @@ extension DaemonStatus.RateStatus {
 
 extension DaemonStatus {
   /// Reads `status.json`; nil when it is not there, not readable, or says nothing: it is a convenience, never needed.
-  static func read(_ spool: Spool) -> DaemonStatus? {
+  package static func read(_ spool: Spool) -> DaemonStatus? {
     guard let bytes = spool.readRoot("status.json", limit: 16 << 20) else { return nil }
     return DaemonStatus(bytes)
   }

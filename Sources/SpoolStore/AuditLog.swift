@@ -30,9 +30,14 @@ package final class AuditLog {
   package init(_ spool: Spool, node: String, now: WallTime) throws(SpoolError) {
     self.spool = spool
     self.node = node
-    let files = try AuditFile.list(spool).filter { $0.node == node }
+    let all = try AuditFile.list(spool)
+    let files = all.filter { $0.node == node }
     // A clock set back must not reopen an earlier file: the chain only grows at its end.
     day = max(files.last?.day ?? now.day, now.day)
+    // Nor may our lines stand before those of another node, as they would in a spool that moved here today.
+    if let last = all.last, last.node != node, (day, node) < (last.day, last.node) {
+      day = node > last.node ? last.day : AuditLog.day(after: last.day)
+    }
     sequence = 1
     head = Digest.none
     size = 0
@@ -191,6 +196,24 @@ package final class AuditLog {
     fd = opened
     day = next
     size = 0
+  }
+
+  private static func day(after day: String) -> String {
+    let midnight = WallTime(rfc3339: "\(day)T00:00:00Z") ?? .latest
+    return (midnight + .seconds(86_400)).day
+  }
+
+  /// Cuts a file of a copied log back to its first `size` bytes; nil: it came later, and goes.
+  static func cutBack(_ file: AuditFile, to size: Int?, in spool: Spool) throws(SpoolError) {
+    if let size {
+      guard try MappedFile(file.name, in: spool).bytes.count >= size else {
+        throw SpoolError(.damaged, "is shorter than when it was copied", path: "\(spool.path)/log/\(file.name)")
+      }
+      return try cut(file.name, to: size, in: spool)
+    }
+    do throws(Errno) { try spool.syscalls.unlink(spool.descriptor(Spool.Folder.log), file.name) } catch {
+      throw SpoolError(doing: "removing an audit file", path: "\(spool.path)/log/\(file.name)", error)
+    }
   }
 
   private static func open(_ name: String, in spool: Spool) throws(SpoolError) -> Int32 {

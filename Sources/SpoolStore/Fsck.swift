@@ -46,6 +46,8 @@ package struct Fsck {
   /// Files looked at, by folder.
   package private(set) var counts: [JobState: Int] = [:]
   private var names: [JobState: Set<String>] = [:]
+  /// Told how many files of how many have been looked at.
+  package var progress: ((Int, Int) -> Void)?
 
   package init(_ spool: Spool, now: WallTime) {
     self.spool = spool
@@ -61,7 +63,8 @@ package struct Fsck {
     for state in JobState.allCases { try listNames(state) }
     try checkPairs()
     var ended: [String: EndedJob] = [:]
-    for state in [JobState.done, .dead] { try checkEnded(state, &ended) }
+    var looked = 0
+    for state in [JobState.done, .dead] { try checkEnded(state, &ended, &looked) }
     try checkAudit(&ended)
     try checkClaimed()
     try checkStaging()
@@ -126,8 +129,13 @@ package struct Fsck {
     var finished: WallTime
   }
 
-  private mutating func checkEnded(_ state: JobState, _ ended: inout [String: EndedJob]) throws(SpoolError) {
+  private mutating func checkEnded(
+    _ state: JobState, _ ended: inout [String: EndedJob], _ looked: inout Int
+  ) throws(SpoolError) {
+    let total = (names[.done]?.count ?? 0) + (names[.dead]?.count ?? 0)
     for id in names[state] ?? [] {
+      progress?(looked, total)
+      looked += 1
       var fault: (FsckFinding.Code, String)?
       // A file is replaced when a dead job is run again and dies again: once more, should it have been at that moment.
       for _ in 0..<3 {
@@ -266,7 +274,7 @@ package struct Fsck {
   }
 
   /// Names in `tmp/` whose writers cannot be alive any more.
-  static func staleStaging(_ spool: Spool, now: WallTime) throws(SpoolError) -> [String] {
+  package static func staleStaging(_ spool: Spool, now: WallTime) throws(SpoolError) -> [String] {
     guard spool.isReadable(.tmp) else { return [] }
     let limit = now.microseconds - Int64(Limits.sweepStagingSeconds) * 1_000_000
     var stale: [String] = []

@@ -52,13 +52,18 @@ package struct Intake: Sendable {
 
   /// Submits many with one durable step for all: writes them, syncs the file system, publishes each, syncs the folder.
   /// Returns what became of each, in order; throws when nothing was accepted at all.
-  package func submit(bulk submissions: [Submission]) throws(SpoolError) -> [Result<Void, SpoolError>] {
+  ///
+  /// - Parameter progress: told how many have been written.
+  package func submit(
+    bulk submissions: [Submission], progress: (Int) -> Void = { _ in }
+  ) throws(SpoolError) -> [Result<Void, SpoolError>] {
     try checkSpace()
     var results: [Result<Void, SpoolError>] = []
     var staged: [String?] = []
     var last: Int32 = -1
     defer { if last >= 0 { spool.syscalls.close(last) } }
     for submission in submissions {
+      progress(results.count)
       do throws(SpoolError) {
         try checkFree(submission.id)
         let name = Intake.stagedName(submission.id)

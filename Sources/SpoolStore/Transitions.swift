@@ -588,6 +588,19 @@ package final class Transitions {
     try remove(id, from: from)
   }
 
+  /// Puts a file of a restored copy where the log says that it was, or into `cur/`, where recovery takes it up. It leaves
+  /// no line of its own: nothing happened to the job.
+  func restoreMove(_ id: String, from: JobState, to: JobState) throws(SpoolError) {
+    if from == to { return }
+    guard try move(id, from, to) else {
+      throw SpoolError(
+        .exists, "\(id) cannot be put where it was when the backup was taken", path: spool.path(of: id, in: to))
+    }
+  }
+
+  /// Removes from a restored copy a file of the job that was copied before, or after, it moved on.
+  func restoreRemove(_ id: String, from: JobState) throws(SpoolError) { try remove(id, from: from) }
+
   /// Removes a staged file a dead writer left in `tmp/`.
   package func sweepStaged(_ name: String) throws(SpoolError) {
     do throws(Errno) { try syscalls.unlink(spool.descriptor(Spool.Folder.tmp), name) } catch {

@@ -32,6 +32,7 @@ package final class Watcher {
   package private(set) var pid: Int32?
 
   private let removals: Bool
+  private let writes: Bool
   private let program: String?
   private var process: Int32 = -1
   private var lines: WatchLines
@@ -40,16 +41,20 @@ package final class Watcher {
   ///
   /// - Parameters:
   ///   - removals: also report files that leave.
+  ///   - writes: report a file also when something is written to it, as often as the kernel tells apart.
   ///   - program: the path of jobspool-watch; looked for beside this program and in /usr/lib/jobspool when nil.
-  package init(_ places: [Place], removals: Bool = false, program: String? = nil) {
+  package init(_ places: [Place], removals: Bool = false, writes: Bool = false, program: String? = nil) {
     self.places = places
     self.removals = removals
+    self.writes = writes
     self.program = program
     lines = WatchLines(names: Set(places.map(\.name)))
   }
 
-  package convenience init(_ directories: [String], removals: Bool = false, program: String? = nil) {
-    self.init(directories.map { Place($0) }, removals: removals, program: program)
+  package convenience init(
+    _ directories: [String], removals: Bool = false, writes: Bool = false, program: String? = nil
+  ) {
+    self.init(directories.map { Place($0) }, removals: removals, writes: writes, program: program)
   }
 
   deinit { stop() }
@@ -63,6 +68,7 @@ package final class Watcher {
     let path = if let program { program } else { try Self.find() }
     var arguments = [path]
     if removals { arguments.append("--removals") }
+    if writes { arguments.append("--writes") }
     for place in places { arguments += ["--name", place.name, place.path] }
     var pointers: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) }
     pointers.append(nil)

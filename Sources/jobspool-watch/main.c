@@ -7,6 +7,7 @@
  *   ready           once, when every watch stands: what appears from now on is reported
  *   NAME FILE       FILE appeared in the directory NAME (renamed into it, created in it, or closed after writing)
  *   -NAME FILE      FILE left it (with --removals)
+ *                   (with --writes, NAME FILE also whenever something was written to FILE)
  *   NAME ?          something appeared there whose name holds control characters: look again
  *   overflow        events were lost, in the kernel or because nobody read this output: look everywhere again
  *   gone NAME       the directory was moved, deleted or unmounted and is no longer watched
@@ -41,6 +42,7 @@
 #define MAX_PLACES 64
 #define ARRIVALS (IN_MOVED_TO | IN_CLOSE_WRITE | IN_CREATE)
 #define REMOVALS (IN_MOVED_FROM | IN_DELETE)
+#define WRITES IN_MODIFY
 #define VANISHED (IN_MOVE_SELF | IN_DELETE_SELF | IN_UNMOUNT)
 
 struct place {
@@ -227,11 +229,12 @@ static void add_place(const char *directory, const char *name, int events) {
 
 static void print_help(void) {
   static const char text[] =
-      "usage: jobspool-watch [--removals] [--name NAME] DIR...\n"
+      "usage: jobspool-watch [--removals] [--writes] [--name NAME] DIR...\n"
       "\n"
       "Prints a line for each file that appears in the directories, until its parent or its reader is gone.\n"
       "\n"
       "  --removals    also print what leaves them, as \"-NAME FILE\"\n"
+      "  --writes      also print \"NAME FILE\" when something is written to a file\n"
       "  --name NAME   print the next DIR as NAME instead of the last part of its path\n"
       "  --help        print this\n"
       "  --version     print the version\n"
@@ -257,8 +260,12 @@ int main(int argc, char *argv[]) {
   for (; i < argc && argv[i][0] == '-' && strcmp(argv[i], "--name") != 0; i++) {
     if (strcmp(argv[i], "--help") == 0) return print_help(), 0;
     if (strcmp(argv[i], "--version") == 0) return dprintf(STDOUT_FILENO, "jobspool-watch %s\n", JOBSPOOL_VERSION) < 0;
-    if (strcmp(argv[i], "--removals") != 0) die(EX_USAGE, "unknown option %s (see --help)", argv[i]);
-    events |= REMOVALS;
+    if (strcmp(argv[i], "--removals") == 0)
+      events |= REMOVALS;
+    else if (strcmp(argv[i], "--writes") == 0)
+      events |= WRITES;
+    else
+      die(EX_USAGE, "unknown option %s (see --help)", argv[i]);
   }
   if (i == argc) die(EX_USAGE, "no directory given (see --help)");
 

@@ -60,7 +60,8 @@ struct Jobspool: ParsableCommand {
       CommandGroup(
         name: "Look around",
         subcommands: [
-          List.self, Stats.self, ReportCommand.self, ShapeCommand.self, Handlers.self, Schedules.self,
+          List.self, Top.self, Watch.self, Stats.self, ReportCommand.self, ShapeCommand.self, Handlers.self,
+          Schedules.self,
         ]),
       CommandGroup(
         name: "Operate",
@@ -69,7 +70,11 @@ struct Jobspool: ParsableCommand {
         ]),
       CommandGroup(
         name: "Administer",
-        subcommands: [Init.self, Config.self, FsckCommand.self, Audit.self, Token.self, Dashboard.self]),
+        subcommands: [
+          Init.self, Config.self, DoctorCommand.self, FsckCommand.self, Audit.self, Backup.self, Restore.self,
+          Token.self,
+          Dashboard.self,
+        ]),
     ])
 }
 

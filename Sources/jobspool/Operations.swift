@@ -105,13 +105,15 @@ struct Operations {
     return outcomes
   }
 
+  /// What this machine is called in the log.
+  var node: String { reader.configuration?.settings.node ?? Operations.hostName }
+
   /// Takes the lock and hands out what is needed to act. Throws `locked` while somebody else has it.
   func act<Answer>(
     _ body: (Transitions, WallTime, String) throws(SpoolError) -> Answer
   ) throws(SpoolError) -> Answer {
     let by = Operations.asker
     try becomeOwner()
-    let node = reader.configuration?.settings.node ?? Operations.hostName
     let lock = try SpoolLock(reader.spool, node: node, program: "jobspool")
     defer { withExtendedLifetime(lock) {} }
     let now = WallTime.current
@@ -130,7 +132,7 @@ struct Operations {
   }
 
   /// Files made here must be the daemon's own: root becomes the spool's owner, anybody else is refused.
-  private func becomeOwner() throws(SpoolError) {
+  func becomeOwner() throws(SpoolError) {
     let owner: FileStatus
     do throws(Errno) { owner = try reader.spool.syscalls.status(reader.spool.descriptor(JobState.cur)) } catch {
       throw SpoolError(doing: "looking at the folder", path: "\(reader.spool.path)/cur", error)

@@ -15,8 +15,11 @@ struct Waiting {
   ///
   /// Throws `noSuchJob` when one is in no folder, also when its file went away unseen, and a failure with 75 when
   /// `timeout` is over.
+  ///
+  /// - Parameter waiting: told now and then which have not ended.
   func wait(
-    for ids: [String], timeout: Duration?, ended: (String, JobState) throws -> Void
+    for ids: [String], timeout: Duration?, waiting: ([String]) -> Void = { _ in },
+    ended: (String, JobState) throws -> Void
   ) throws {
     var open: [String] = []
     for id in ids where !open.contains(id) || ids.count > 1000 { open.append(id) }
@@ -43,6 +46,7 @@ struct Waiting {
       }
       open = left
       guard !open.isEmpty else { return }
+      waiting(open)
       if let deadline, clock.now >= deadline {
         throw Failure(
           "\(open.count) of the jobs have not ended in time: \(open[0])\(open.count > 1 ? " …" : "")", exit: 75)

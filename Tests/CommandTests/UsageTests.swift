@@ -35,6 +35,7 @@ import Testing
       ["handlers", "run-once"],
       ["requeue"], ["cancel"], ["hold"], ["release"], ["rm"], ["pause"], ["resume"], ["init"], ["config", "check"],
       ["fsck"], ["audit", "verify"], ["audit", "tail"], ["token", "create"], ["dashboard"],
+      ["backup"], ["restore"], ["doctor"], ["top"], ["watch"],
     ]
     for words in commands {
       let help = try command.run(all: words + ["--help"])

@@ -91,6 +91,7 @@ import Testing
     #expect(end.error == JobError(code: "busy", message: "try later"))
     #expect(end.ending == .exited(75))
     #expect(bench.log("control").contains("control line on descriptor 3 was ignored"))
+    #expect(bench.log("control").contains("Z info shop sent to you\n"))
   }
 
   @Test("a line over 64 KiB is dropped with a note, the next one counts")

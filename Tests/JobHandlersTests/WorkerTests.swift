@@ -88,6 +88,7 @@ import Testing
       }
     }
     #expect(logged)
+    #expect(bench.log("j").hasSuffix("Z warn c d e\n"))
     #expect(end.text == #"{"a":[1.0]}"#)
     #expect(bench.progress("other").count == 1)
   }

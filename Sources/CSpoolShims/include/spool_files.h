@@ -18,6 +18,12 @@ int spool_lock(int fd);
 // 1: another open file holds a write lock, 0: nobody does.
 int spool_is_locked(int fd);
 int spool_o_path(void);
+// An open file without a name, in memory (memfd_create(2)).
+int spool_temporary_file(void);
+// The magic number of the file system the file lies on (statfs(2)); -1 on failure.
+int64_t spool_file_system(int fd);
+// 1: the kernel's clock is kept by something (adjtimex(2)), 0: by nothing, -1: it does not say.
+int spool_clock_is_kept(void);
 uint64_t spool_random(void);
 const void *spool_memrchr(const void *bytes, int byte, size_t size);
 const void *spool_memmem(const void *bytes, size_t size, const void *wanted, size_t length);

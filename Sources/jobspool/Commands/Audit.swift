@@ -115,28 +115,17 @@ struct Audit: ParsableCommand {
       let reader = try options.reader()
       var tail = AuditTail(reader.spool, job: job)
       for line in try tail.last(number) { show(line) }
-      while follow {
-        usleep(200_000)
+      guard follow else { return }
+      let wakeups = Wakeups(["log"], of: reader.spool, writes: true)
+      while true {
+        wakeups.wait(atMost: .seconds(2)) { $0.hasPrefix("audit-") }
         try tail.next { show($0) }
       }
     }
 
     private func show(_ line: [UInt8]) {
       if options.json { return Console.write(line + [0x0A]) }
-      guard let value = try? JSONReader.parse(line, rawKeys: ["record"]) else { return }
-      func text(_ key: String) -> String? { value[key]?.string }
-      var words = [text("ts") ?? "", Console.paint(text("event") ?? "", .bold)]
-      if let job = text("job") { words.append(job) }
-      if let type = text("type") { words.append(type) }
-      if let attempt = value["attempt"]?.int { words.append("attempt \(attempt)") }
-      if let to = text("to") { words.append("→ \(to)") }
-      if let by = text("by"), by != "daemon" { words.append("by \(by)") }
-      for key in ["reason", "stage", "message", "schedule", "twin_of"] {
-        if let text = text(key) { words.append("\(key): \(text)") }
-      }
-      // Painted before: only what comes from the log is made plain.
-      Console.line(
-        words.enumerated().map { $0.offset == 1 ? $0.element : Console.plain($0.element) }.joined(separator: " "))
+      if let text = AuditText(line) { Console.line(text.line) }
     }
   }
 }

@@ -23,7 +23,13 @@ struct FsckCommand: ParsableCommand {
   func run() throws {
     let reader = try options.reader()
     var fsck = Fsck(reader.spool, now: reader.now)
+    let bar = ProgressBar("checking")
+    fsck.progress = { done, total in
+      bar.total = total
+      bar.show(done)
+    }
     try fsck.run()
+    bar.clear()
     var repairs: [String] = []
     if repair {
       let found = fsck.findings
@@ -31,6 +37,7 @@ struct FsckCommand: ParsableCommand {
         try FsckRepair(transitions: transitions, now: now, by: by).run(found)
       }
       if !repairs.isEmpty { try fsck.run() }
+      bar.clear()
     }
     if options.json { json(fsck, repairs) } else { text(fsck, repairs) }
     if !fsck.problems.isEmpty { throw Failure.silent(1) }

@@ -28,6 +28,7 @@ struct Log: ParsableCommand {
     guard JobID.isValid(id) else { throw ValidationError("\(Console.plain(id)) is no job id") }
     var offset = 0
     var isKnown = false
+    let wakeups = follow ? Wakeups(["log/jobs", "done", "dead", "hold"], of: spool, writes: true) : nil
     while true {
       // Asked before the file is read: what was written until the end is then there.
       let state = try spool.state(of: id)
@@ -36,7 +37,7 @@ struct Log: ParsableCommand {
       isKnown = isKnown || got
       if !isKnown, state == nil { throw SpoolError(.noSuchJob, "no job \(id) in \(spool.path)") }
       if !follow || hasEnded { break }
-      usleep(100_000)
+      wakeups?.wait(atMost: .seconds(2)) { $0 == "\(id).log" || $0 == "\(id).json" }
     }
     if !isKnown { Console.remark("the job has written nothing to standard error") }
   }

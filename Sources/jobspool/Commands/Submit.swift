@@ -148,7 +148,9 @@ struct Submit: ParsableCommand {
     }
     let after = SpoolReader(spool, configuration: configuration, now: .current)
     var worst = status
-    try Waiting(after).wait(for: ids, timeout: nil) { id, state in
+    let bar = WaitingBar(after, count: ids.count)
+    try Waiting(after).wait(for: ids, timeout: nil, waiting: bar.show) { id, state in
+      bar.clear()
       try EndReport(after, json: options.json).result(of: id, in: state)
       if state == .dead { worst = 1 }
     }
@@ -372,7 +374,9 @@ struct Submit: ParsableCommand {
           : "nothing was submitted, because --then follows all lines; mend those above",
         exit: lines.compactMap { $0.problem?.exit }.max() ?? 65)
     }
-    let results = submissions.isEmpty ? [] : try intake.submit(bulk: submissions)
+    let bar = ProgressBar("submitting", total: submissions.count)
+    let results = submissions.isEmpty ? [] : try intake.submit(bulk: submissions) { bar.show($0) }
+    bar.clear()
     var ids: [Int: String] = [:]
     for (index, result) in results.enumerated() {
       switch result {

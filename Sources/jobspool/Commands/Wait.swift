@@ -33,7 +33,9 @@ struct Wait: ParsableCommand {
     let reader = try options.reader()
     let ids = try JobChoice.ids(ids)
     var isDead = false
-    try Waiting(reader).wait(for: ids, timeout: limit) { id, state in
+    let bar = WaitingBar(reader, count: ids.count)
+    try Waiting(reader).wait(for: ids, timeout: limit, waiting: bar.show) { id, state in
+      bar.clear()
       if state == .dead { isDead = true }
       try EndReport(reader, json: options.json).line(of: id, in: state)
     }

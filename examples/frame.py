@@ -1,0 +1,119 @@
+"""What the examples share: a copy of one to run in, its daemon and command line, and the rows of its README.
+
+An example is a folder: README.md, `spool/` (jobspool.toml, handlers, schedules), the programs of its small world, `start`,
+which runs it for a person, and `test`, which shows each row of the README's table. Both work on a copy, so nothing of what
+is in the tree changes. Judging is left to Tests/EndToEnd/daemon.py, which reads files as files. Standard library only.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(HERE)
+sys.path.insert(0, os.path.join(TOP, "Tests", "EndToEnd"))
+for folder in ("python", "examples-python"):
+    sys.path.append(os.path.join(TOP, ".build", folder))
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        part for part in (os.environ.get("PYTHONPATH"), os.path.join(TOP, ".build", folder)) if part)
+os.environ.setdefault("PYTHONDONTWRITEBYTECODE", "1")
+
+import daemon  # noqa: E402
+from daemon import check, same, say, until  # noqa: E402,F401
+
+rows_passed: list[str] = []
+
+
+def programs():
+    """The folder of the programs: $JOBSPOOL_BIN, what this checkout built, or what is installed."""
+    for folder in (os.environ.get("JOBSPOOL_BIN"), os.path.join(TOP, ".build", "debug"), "/usr/bin"):
+        if folder and os.access(os.path.join(folder, "jobspoold"), os.X_OK):
+            return os.path.abspath(folder)
+    sys.exit("jobspoold is not built: 'swift build', then this again")
+
+
+class Example(daemon.Spool):
+    """A copy of an example, and the daemon on its spool. `folder` is the copy, `path` its spool."""
+
+    def __init__(self, name, to=None, config=""):
+        self.name = name
+        self.folder = os.path.join(to or os.path.join(daemon.scratch(), name))
+        source = os.path.join(HERE, name)
+        shutil.copytree(source, self.folder, dirs_exist_ok=True, symlinks=True,
+                        ignore=shutil.ignore_patterns("README.md", "test", "start", "needs", "__pycache__"))
+        with open(os.path.join(source, "spool", "jobspool.toml")) as file:
+            config = file.read() + config
+        os.environ["JOBSPOOL_BIN"] = programs()
+        os.environ["PATH"] = programs() + os.pathsep + os.environ["PATH"]
+        super().__init__(config=config, path=os.path.join(self.folder, "spool"))
+
+    def cli(self, *arguments, expect=0, stdin=None, patience=60):
+        """What the command line printed; its exit code is checked."""
+        done = subprocess.run([os.path.join(programs(), "jobspool"), *arguments, "--spool", self.path], input=stdin,
+                              stdin=subprocess.DEVNULL if stdin is None else None, capture_output=True, text=True,
+                              timeout=patience, cwd="/")
+        if expect is not None and done.returncode != expect:
+            same(done.returncode, expect, f"exit code of jobspool {' '.join(arguments)} ({done.stderr.strip()})")
+        return done.stdout
+
+    def json(self, *arguments, **more):
+        return json.loads(self.cli(*arguments, "--json", **more) or "null")
+
+    def log_of(self, id_):
+        """The job's log, as lines."""
+        try:
+            with open(self.at("log", "jobs", f"{id_}.log")) as file:
+                return file.read().splitlines()
+        except FileNotFoundError:
+            return []
+
+    def replace(self, file, old, new):
+        """A setting of the copy, changed for a test's sake; the line has to be there."""
+        with open(self.at(file)) as source:
+            text = source.read()
+        check(old in text, f"{file} has: {old}")
+        self.configure(text.replace(old, new), file)
+
+    def kill(self):
+        """kill -9 of the daemon."""
+        return self.stop(signal.SIGKILL)
+
+    def run(self, told):
+        """The daemon in the foreground, for `start`: until Ctrl-C."""
+        print(told, flush=True)
+        process = subprocess.Popen([os.path.join(programs(), "jobspoold"), "--spool", self.path])
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        while process.poll() is None:
+            try:
+                process.wait()
+            except KeyboardInterrupt:
+                process.terminate()
+        return process.returncode
+
+
+def fresh(name):
+    """The folder that `start` runs in, made anew."""
+    folder = os.path.join(TOP, ".build", "examples", name)
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder
+
+
+def row(system, name, kept, figure):
+    """One row of the table is kept, with the figure that shows it."""
+    if check(kept, f"{system} {name}: {figure}"):
+        rows_passed.append(name)
+        print(f'= passed {system} "{name}": {figure}', flush=True)
+
+
+def finish(name):
+    """Every row of the README's table was shown, and no other; then the count."""
+    with open(os.path.join(HERE, name, "README.md")) as file:
+        promised = re.findall(r"^\| ✓ ([^|]+?) \|", file.read(), flags=re.M)
+    check(promised, "the README has rows (| ✓ row |)")
+    same(sorted(set(promised) - set(rows_passed)), [], "rows of the README that were not shown")
+    same(sorted(set(rows_passed) - set(promised)), [], "rows shown that the README lacks")
+    daemon.finish()
