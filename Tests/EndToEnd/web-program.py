@@ -20,7 +20,8 @@ def web_pids(spool):
             try:
                 with open(f"/proc/{entry}/cmdline", "rb") as file:
                     words = file.read().split(b"\0")
-                if words[0].endswith(b"jobspool-web") and spool.path.encode() in words and alive(int(entry)):
+                ours = words[0].endswith(b"jobspool-web") and spool.path.encode() in words and b"--lifeline" in words
+                if ours and alive(int(entry)):
                     found.append(int(entry))
             except OSError:
                 pass
