@@ -1,5 +1,6 @@
-/// `/v1/system`: the programs and what is under them, the head of the audit log, and what is wrong in the configuration.
+/// `GET /v1/system`: the programs, the machine, the head of the audit log, and what is wrong in the configuration.
 internal import Glibc
+internal import HTTPTypes
 internal import Hummingbird
 internal import JobModel
 internal import SpoolConfig
@@ -11,99 +12,81 @@ enum SystemRoutes {
     Route(
       .get, "/v1/system", .read,
       Operation(
-        "getSystem", "The programs, disk, memory, audit log, configuration problems.",
-        answers: [(200, "They.", [.ref("System")])])
+        "getSystem", "The programs, the machine, the audit log's head, mistakes in the configuration.",
+        answers: [(200, "They.", [.json(schema)])])
     ) { call in
       try call.query.expect([])
       let clients = call.state.events.clientCount
-      let bytes = try await call.read { reader in try document(reader, clients: clients) }
+      let bytes = try await call.read { [spool = call.state.spool] reader in
+        var tail = AuditTail(spool)
+        return json(reader, Machine.now(spool), lastLine: try tail.last(1).last, clients: clients)
+      }
       return call.json(.ok, bytes)
     }
   ]
 
-  private static func document(_ reader: SpoolReader, clients: Int) throws -> [UInt8] {
-    var writer = JSONWriter(reserving: 2048)
+  private static let schema =
+    #"{"type":"object","properties":{"node":{"type":"string"},"version":{"type":"string"},"spool":{"type":"string"},"#
+    + #""web":{"type":"object"},"system":{"type":"object"},"audit":{"type":["object","null"]},"#
+    + #""clients":{"type":"integer","minimum":0},"problems":{"type":"array","items":{"type":"object"}}},"#
+    + #""required":["version","spool","web","system","audit","clients","problems"]}"#
+
+  private static func json(
+    _ reader: SpoolReader, _ machine: Machine, lastLine: [UInt8]?, clients: Int
+  ) -> [UInt8] {
+    var writer = JSONWriter(reserving: 1024)
     writer.beginObject()
-    writer.key("node")
-    writer.string(reader.status?.node ?? reader.holder?.node ?? "")
+    if let node = reader.status?.node {
+      writer.key("node")
+      writer.string(node)
+    }
     writer.key("version")
     writer.string(jobspoolVersion)
+    writer.key("spool")
+    writer.string(reader.spool.path)
     writer.key("web")
     writer.beginObject()
     writer.key("pid")
-    writer.int(getpid())
+    writer.int(Int(getpid()))
     writer.key("version")
     writer.string(jobspoolVersion)
     writer.endObject()
-    writer.key("daemon")
-    writer.beginObject()
-    writer.key("running")
-    writer.bool(reader.hasDaemon)
-    if let status = reader.status {
-      writer.key("pid")
-      writer.int(status.pid)
-      writer.key("version")
-      writer.string(status.version)
-    }
-    writer.endObject()
-    let space = try FreeSpace(reader.spool)
-    writer.key("disk")
-    writer.beginObject()
-    for (key, value) in [
-      ("free_bytes", space.bytes), ("total_bytes", space.totalBytes), ("free_inodes", space.inodes),
-      ("total_inodes", space.totalInodes),
-    ] {
-      writer.key(escaping: key)
-      writer.int(value)
-    }
-    writer.endObject()
-    writer.key("memory")
-    writer.beginObject()
-    writer.key("web_bytes")
-    writer.int(resident("self") ?? 0)
-    if let daemon = reader.status.flatMap({ resident("\($0.pid)") }) {
-      writer.key("daemon_bytes")
-      writer.int(daemon)
-    }
-    writer.endObject()
-    try writeHead(reader, &writer)
+    writer.key("system")
+    machine.write(to: &writer)
+    writer.key("audit")
+    writeHead(lastLine, to: &writer)
     writer.key("clients")
     writer.int(clients)
-    writer.key("configuration_problems")
+    writer.key("problems")
     writer.beginArray()
-    for problem in reader.configuration?.problems ?? [] { writer.string(problem.description) }
+    for problem in reader.configuration?.problems ?? [] {
+      writer.beginObject()
+      writer.key("message")
+      writer.string(problem.description)
+      writer.key("severity")
+      writer.string(problem.severity == .error ? "error" : "note")
+      writer.endObject()
+    }
     writer.endArray()
     writer.endObject()
     return writer.bytes
   }
 
-  /// The newest line: its number, its time, and the hash that the next one will carry.
-  private static func writeHead(_ reader: SpoolReader, _ writer: inout JSONWriter) throws {
-    var tail = AuditTail(reader.spool)
-    guard let line = try tail.last(1).first, let value = try? JSONReader.parse(line) else { return }
-    writer.key("audit")
+  /// The chain ends in the hash of its last line, which no line can hold yet.
+  private static func writeHead(_ line: [UInt8]?, to writer: inout JSONWriter) {
+    guard let line, let value = try? JSONReader.parse(line) else { return writer.null() }
     writer.beginObject()
-    if let number = value["seq"]?.int {
-      writer.key("seq")
-      writer.int(number)
+    for key in ["seq", "event"] {
+      guard let place = JSONPointer("/\(key)")?.places(in: line).first else { continue }
+      writer.key(escaping: key)
+      writer.raw(line[place])
     }
     if let time = value["ts"]?.string {
-      writer.key("at")
+      writer.key("ts")
       writer.string(time)
     }
-    writer.key("head")
+    writer.key("sha256")
     writer.string(Digest.sha256(line))
     writer.endObject()
-  }
-
-  /// Bytes in memory; nil when that may not be read.
-  private static func resident(_ process: String) -> Int? {
-    guard let file = fopen("/proc/\(process)/statm", "re") else { return nil }
-    defer { fclose(file) }
-    var text = [CChar](repeating: 0, count: 128)
-    guard fgets(&text, 128, file) != nil else { return nil }
-    let words = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self).split(
-      separator: " ")
-    return words.count > 1 ? Int(words[1]).map { $0 * Int(sysconf(Int32(_SC_PAGESIZE))) } : nil
   }
 }
