@@ -55,7 +55,7 @@ let webTargets: [Target] = [
     name: "WebAPITests",
     dependencies: [
       "WebAPI", "JobModel", "SpoolStore", "SpoolConfig", "SpoolHistory", "SpoolTestSupport",
-      .product(name: "HummingbirdTesting", package: "hummingbird"),
+      "JobSecrets", .product(name: "NIOEmbedded", package: "swift-nio"),
     ] + webStack,
     swiftSettings: strict),
 ]
