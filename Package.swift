@@ -177,7 +177,8 @@ let package = Package(
       dependencies: ["jobspool", "jobspool-watch", "JobModel", "SpoolStore", "CSpoolShims", "SpoolTestSupport"],
       swiftSettings: strict),
     .testTarget(
-      name: "JobspoolClientTests", dependencies: ["JobspoolClient", "SpoolTestSupport"], swiftSettings: strict),
+      name: "JobspoolClientTests", dependencies: ["JobspoolClient", "JobModel", "SpoolStore", "SpoolTestSupport"],
+      swiftSettings: strict),
     // The documents and the tree agree.
     .testTarget(name: "HouseRulesTests", dependencies: ["JobModel"], swiftSettings: strict),
     .testTarget(

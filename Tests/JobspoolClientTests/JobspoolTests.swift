@@ -1,5 +1,7 @@
-/// The library as a program of somebody else's sees it: its public names only, on a real spool.
+/// The library as a program of somebody else's sees it, on a real spool; the other modules only name its folders.
+import JobModel
 import JobspoolClient
+import SpoolStore
 import SpoolTestSupport
 import Testing
 
