@@ -71,12 +71,20 @@ class Example(daemon.Spool):
         except FileNotFoundError:
             return []
 
-    def replace(self, file, old, new):
-        """A setting of the copy, changed for a test's sake; the line has to be there."""
+    def replace(self, file, *changes):
+        """Settings of the copy, changed for a test's sake; each has to be there. A running daemon has read them after it."""
         with open(self.at(file)) as source:
             text = source.read()
-        check(old in text, f"{file} has: {old}")
-        self.configure(text.replace(old, new), file)
+        for old, new in changes:
+            check(old in text, f"{file} has: {old}")
+            text = text.replace(old, new)
+        reloaded = len(self.reloads())
+        self.configure(text, file)
+        if self.process:
+            until(lambda: len(self.reloads()) > reloaded, f"{file} is read again", every=0.1)
+
+    def reloads(self):
+        return [event for event in self.audit() if event["event"] == "config_reloaded"]
 
     def kill(self):
         """kill -9 of the daemon."""

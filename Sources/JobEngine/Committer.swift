@@ -1,5 +1,6 @@
 /// The thread that makes things durable. The engine hands it the files of everything that settles just now and goes on;
 /// one sync serves them all, and what settles meanwhile goes into the next (group commit).
+internal import CSpoolShims
 internal import Glibc
 package import SpoolStore
 

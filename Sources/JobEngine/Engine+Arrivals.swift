@@ -21,11 +21,16 @@ extension Engine {
   private func arrived(fileName name: String) {
     guard let id = JobID.fromFileName(name) else { return reportOddName(name) }
     guard drain == .no else { return }
+    // In a flood the names stay where they are: a scan finds them when these have been looked at.
+    guard incoming.count - incomingNext < Limits.namesWaiting else {
+      scanning.isOwed = true
+      return
+    }
     incoming.append(id)
   }
 
   /// Files beginning with a dot are somebody's own business.
-  private func reportOddName(_ name: String) {
+  func reportOddName(_ name: String) {
     guard !name.hasPrefix(".") else { return }
     let shown = String(decoding: JSONValue.string(name).bytes, as: UTF8.self)
     reportOnce(name, "new/ holds \(shown), which is no ID.json; it is left alone")
@@ -41,32 +46,6 @@ extension Engine {
     }
     reported.insert(name)
     raise("odd_name:\(name)", message)
-  }
-
-  /// Lists `new/`: what is not known yet is looked at, what is gone is forgotten.
-  func scan() {
-    guard drain == .no else { return }
-    var present = Set<String>()
-    var odd = Set<String>()
-    do throws(SpoolError) {
-      try Scan.names(of: .new, in: spool) { name in
-        if reported.contains(name) { odd.insert(name) }
-        guard let id = JobID.fromFileName(name) else { return reportOddName(name) }
-        present.insert(id)
-        if !agenda.contains(id) { incoming.append(id) }
-      }
-    } catch {
-      return troubled(error)
-    }
-    for id in agenda.ids where !present.contains(id) { forget(id) }
-    for name in reported.subtracting(odd) {
-      // Seen for the first time just now, or gone.
-      guard (try? spool.syscalls.status(spool.descriptor(JobState.new), name)) == nil else { continue }
-      reported.remove(name)
-      calm("odd_name:\(name)")
-      calm("odd_names")
-    }
-    turnSoon()
   }
 
   /// One that is set aside goes on waiting from when it first came, and comes back as what it was: no new submission.
@@ -92,6 +71,7 @@ extension Engine {
   /// Looks at some of the names that came in; the rest waits for the next turn, so that jobs run while a deep backlog is
   /// still being read.
   func takeArrivals() {
+    guard restoring == nil else { return }
     let limit = min(incoming.count, incomingNext + 512)
     let now = effects.now()
     unproven.removeAll(keepingCapacity: true)
@@ -100,6 +80,7 @@ extension Engine {
       incomingNext += 1
       do throws(SpoolError) { try look(at: id, now: now) } catch {
         // No descriptor or no memory just now; the next scan finds it again.
+        scanning.settled = nil
         troubled(error)
       }
     }
@@ -136,15 +117,15 @@ extension Engine {
     case .faulty:
       announceFaulty(id, now: now)
       agenda.insertForJudgement(id)
-    case .job(let job, let firstSeen, let uid):
-      try place(id, job, firstSeen: firstSeen, uid: uid, now: now)
+    case .job(let job, let firstSeen, let uid, let inode):
+      try place(id, job, firstSeen: firstSeen, uid: uid, inode: inode, now: now)
     }
     status.touch()
   }
 
   /// Puts a job that can be read onto the agenda.
   private func place(
-    _ id: String, _ job: Job, firstSeen: WallTime, uid: UInt32, now: WallTime
+    _ id: String, _ job: Job, firstSeen: WallTime, uid: UInt32, inode: UInt64, now: WallTime
   ) throws(SpoolError) {
     // A clock that was set back must not make a job wait until it has caught up.
     let since = held.removeValue(forKey: id)
@@ -188,13 +169,16 @@ extension Engine {
     guard job.after.isEmpty || job.record?.attempt ?? 0 > 0 else {
       return placeBlocked(BlockedArrival(id: id, job: job, firstSeen: firstSeen))
     }
-    enter(id, job, due: job.due(firstSeen: firstSeen, now: now), firstSeen: firstSeen, now: now)
+    enter(
+      id, job, due: job.due(firstSeen: firstSeen, now: now), firstSeen: firstSeen, inode: inode, now: now)
   }
 
   /// Onto the agenda: from now on limits and time decide.
-  func enter(_ id: String, _ job: Job, due: WallTime, firstSeen: WallTime, now: WallTime) {
+  func enter(_ id: String, _ job: Job, due: WallTime, firstSeen: WallTime, inode: UInt64 = 0, now: WallTime) {
+    checkpointing.arrivals += 1
     agenda.insert(
-      id, type: job.type, priority: job.priority, due: due, firstSeen: firstSeen, keys: keys(of: job), now: now)
+      id, type: job.type, priority: job.priority, due: due, firstSeen: firstSeen, keys: keys(of: job), inode: inode,
+      hasMore: job.expiry != nil || notices.deadlines[id] != nil, now: now)
   }
 
   /// Whether this id is taken by a job that runs, is held, or is done. One in `dead/` may run again.
@@ -223,7 +207,7 @@ extension Engine {
         try transitions.audit.append(
           .requeued, at: now, job: id, type: job?.type, from: record.state, to: .new, by: "mv")
         // A run that begins in this turn must find this line before its own, whatever happens.
-        return try transitions.audit.flush()
+        return try transitions.flush()
       }
       let user = accounts.name(of: uid)
       try transitions.audit.append(.submitted, at: now, job: id, type: job?.type, to: .new, by: user) { writer in

@@ -85,6 +85,11 @@ extension Engine {
       try putBack(claim, firstSeen: pick.firstSeen)
       return false
     }
+    if pick.isRestored, !job.after.isEmpty, record.attempt == 0 {
+      // What the checkpoint knew may be another file of this name; whether its parents are done is asked again.
+      try putBack(claim, firstSeen: pick.firstSeen)
+      return false
+    }
     let number = record.attempt + 1
     do throws(SpoolError) {
       try transitions.noteClaim(
@@ -131,7 +136,7 @@ extension Engine {
       } else {
         // After an unclean start every run is durable before it begins, so that a job that takes the machine down with
         // it uses up its attempts.
-        do throws(SpoolError) { try transitions.audit.commit(closing: !isCommitting) } catch { return troubled(error) }
+        do throws(SpoolError) { try transitions.commit(closing: !isCommitting) } catch { return troubled(error) }
       }
     }
     let attempts = starting
@@ -301,8 +306,9 @@ extension Engine {
 
   /// Whether the audit log bears out a record found in a file.
   private func isProven(_ id: String, _ text: [UInt8]) throws(SpoolError) -> Bool {
-    if let known = proven[id] { return known == Digest.sha256(text) }
-    guard let trace = try AuditReader.traces(of: [id], in: spool)[id] else { return false }
+    // What is remembered may be older than the file: then the log decides.
+    if let known = proven[id], known == Digest.sha256(text) { return true }
+    guard let trace = try AuditReader.traces(of: [id], in: spool, index: index)[id] else { return false }
     return trace.bearsOut(text)
   }
 
@@ -318,7 +324,7 @@ extension Engine {
 
   /// After a power cut the record may be one of ours whose line got lost: then it goes back as it was before that run.
   private func reject(_ claim: consuming Claim, orRewind id: String, now: WallTime) throws(SpoolError) {
-    let record = transitions.mendsTorn ? try AuditReader.traces(of: [id], in: spool)[id]?.record : nil
+    let record = transitions.mendsTorn ? try AuditReader.traces(of: [id], in: spool, index: index)[id]?.record : nil
     guard try transitions.rewind(claim, to: record) else { return rejectForged(claim, now: now) }
     if try !transitions.unclaim(claim) {
       // Somebody dropped the same id meanwhile.

@@ -210,7 +210,7 @@ extension Engine {
       }
     }
     if refused > 1 { refuse(name, who, "\(verb) of \(refused - 1) more jobs, for the same reason") }
-    do throws(SpoolError) { try transitions.audit.commit(closing: !isCommitting) } catch { troubled(error) }
+    do throws(SpoolError) { try transitions.commit(closing: !isCommitting) } catch { troubled(error) }
     if pending.open.isEmpty { answer(pending) } else { requests.append(pending) }
     turnSoon()
   }
@@ -447,7 +447,7 @@ extension Engine {
   /// Finds out, in one pass over the log, whose records it bears out.
   func prove(_ ids: [String]) {
     let unknown = Set(ids.filter { proven[$0] == nil })
-    guard !unknown.isEmpty, let traces = try? AuditReader.traces(of: unknown, in: spool) else { return }
+    guard !unknown.isEmpty, let traces = try? AuditReader.traces(of: unknown, in: spool, index: index) else { return }
     for (id, trace) in traces {
       for state in [JobState.new, .dead, .done] {
         guard let bytes = try? spool.read(id, in: state, limit: 64 << 20), let job = try? JobScanner.scan(bytes),

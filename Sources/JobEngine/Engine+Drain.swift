@@ -53,16 +53,22 @@ extension Engine {
       }
       return turnSoon()
     }
-    guard running.isEmpty, settling.isEmpty, !isCommitting, !transitions.audit.hasPending, let stopped else { return }
+    guard running.isEmpty, settling.isEmpty, notices.sending.isEmpty, !isCommitting, !transitions.audit.hasPending,
+      let stopped
+    else { return }
     self.stopped = nil
     stopCommitter()
+    clerk.stop()
+    courier.stop()
+    do throws(SpoolError) { try transitions.commit() } catch { logger.error("\(error)") }
+    writeLastCheckpoint()
     do throws(SpoolError) {
       // Whatever else the jobs left in the page cache: after this the next start need not doubt any file.
       do throws(Errno) { try spool.syscalls.syncFileSystem(spool.root) } catch {
         throw SpoolError(doing: "syncing the spool", path: spool.path, error)
       }
       try transitions.audit.append(.daemonStopped, at: effects.now()) { schedules.write(to: &$0) }
-      try transitions.audit.commit(closing: !isCommitting)
+      try transitions.commit(closing: !isCommitting)
     } catch {
       logger.error("\(error)")
     }

@@ -9,13 +9,20 @@ extension Engine {
     blockedArrivals.append(arrival)
   }
 
-  /// Decides for the jobs with `after` of this turn, with one pass over the log for all that no file answers.
+  /// Decides for jobs with `after`, with one look into the log for all that no file answers: as many in a turn as have so
+  /// many parents, so that a producer who names thousands of them holds up only his own.
   func resolveBlocked(now: WallTime) throws(SpoolError) {
     guard !blockedArrivals.isEmpty else { return }
+    var budget = Limits.parentsPerTurn
+    let many = blockedArrivals.prefix { arrival in
+      defer { budget -= arrival.job.after.count }
+      return budget > 0
+    }
+    let arrivals = Array(many)
     var states: [String: Flows.ParentState] = [:]
     var unknown = Set<String>()
     var batches = Set<String>()
-    for arrival in blockedArrivals {
+    for arrival in arrivals {
       for parent in arrival.job.after {
         switch parent {
         case .batch(let name): if !flows.isWatched(batch: name) { batches.insert(name) }
@@ -28,13 +35,13 @@ extension Engine {
       }
     }
     // Members and ends of this very turn have their lines only in memory yet.
-    if !unknown.isEmpty || !batches.isEmpty { try transitions.audit.flush() }
+    if !unknown.isEmpty || !batches.isEmpty { try transitions.flush() }
     if !unknown.isEmpty {
-      for (id, state) in try AuditReader.ends(of: unknown, in: spool) { states[id] = state }
+      for (id, state) in try AuditReader.ends(of: unknown, in: spool, index: index) { states[id] = state }
     }
-    let members = try batches.isEmpty ? [:] : AuditReader.members(of: batches, in: spool)
-    let arrivals = blockedArrivals
-    blockedArrivals.removeAll()
+    let members = try batches.isEmpty ? [:] : AuditReader.members(of: batches, in: spool, index: index)
+    blockedArrivals.removeFirst(arrivals.count)
+    if !blockedArrivals.isEmpty { turnSoon() }
     for arrival in arrivals { resolve(arrival, states, members, now: now) }
   }
 
@@ -115,7 +122,9 @@ extension Engine {
 
   /// Batches are over only when no member can be on its way in.
   func finishBatches() {
-    guard flows.count > 0, incoming.isEmpty else { return }
+    guard flows.count > 0, incoming.isEmpty, blockedArrivals.isEmpty, !scanning.isFirst, !scanning.isUnderWay else {
+      return
+    }
     act(on: flows.overBatches())
   }
 

@@ -17,6 +17,9 @@ internal import SpoolStore
 struct NoticeDesk {
   /// Raised, but not on the disk yet.
   var pending: [(notice: Notice, key: String)] = []
+  /// Being written by the courier.
+  var sending: [(notice: Notice, key: String)] = []
+  var sendingIDs: [String] = []
   /// Entries whose receiver said that it is gone (410); until the configuration is loaded anew.
   var gone: Set<String> = []
   /// When jobs of types with `sla` will have missed it.
@@ -79,16 +82,20 @@ struct NoticeDesk {
 extension Engine {
   // MARK: Ends
 
-  /// For settles that are durable and about to become visible.
-  func raiseNotices(for settlements: [Settlement]) {
-    guard hasListeners else { return }
+  /// For settles that are durable and about to become visible. Those somebody is told of have to wait for their notices.
+  func raiseNotices(for settlements: [Settlement]) -> (told: [Settlement], silent: [Settlement]) {
+    guard hasListeners else { return ([], settlements) }
+    var told: [Settlement] = []
+    var silent: [Settlement] = []
     for settlement in settlements {
+      let before = notices.pending.count
       for occasion in NoticeRules.occasions(settlement.transition, settlement.record) {
         raise(occasion, settlement.record, settlement.job)
       }
       noteLateEnd(settlement)
+      if notices.pending.count > before { told.append(settlement) } else { silent.append(settlement) }
     }
-    sendNotices()
+    return (told, silent)
   }
 
   /// Ends that recovery completed: their notices may not have been raised before the crash.
@@ -201,40 +208,58 @@ extension Engine {
 
   // MARK: To the disk
 
-  /// Submits what was raised. What the disk refuses waits, and is tried again every second.
+  /// Has the courier submit what was raised; the engine does not wait for the disk. What it refuses is tried again every
+  /// second.
   func sendNotices() {
-    let digests = notices.digests(now: effects.now(), atOnce: drain != .no)
-    notices.pending += digests
-    guard !notices.pending.isEmpty, !notices.retryIsScheduled else { return }
-    let all = notices.pending
+    notices.pending += notices.digests(now: effects.now(), atOnce: drain != .no)
+    guard !notices.pending.isEmpty, notices.sending.isEmpty else { return }
+    guard !notices.retryIsScheduled else {
+      // Nobody knows when there is room again: what ended becomes visible without it.
+      settling.beginNotices()
+      return makeVisible(settling.finishNotices())
+    }
+    notices.sending = notices.pending
     notices.pending.removeAll()
-    let submissions = all.map { notice, key in
+    let submissions = notices.sending.map { notice, key in
       Intake.Submission(
         id: "notify-\(notice.occasion.rawValue)-\(Digest.sha256(Array("\(key)\n\(notice.identity)".utf8)).prefix(20))",
         bytes: notice.jobFile(to: key, node: node))
     }
+    notices.sendingIDs = submissions.map(\.id)
+    settling.beginNotices()
+    courier.run { [spool, clerkMailbox] in clerkMailbox?.post(.notices(Engine.submit(submissions, to: spool))) }
+  }
+
+  /// On the courier's thread.
+  private static func submit(_ submissions: [Intake.Submission], to spool: Spool) -> [Result<Void, SpoolError>] {
     // Not bound by `min_free`: a full disk is what somebody may be waiting to hear of.
     let intake = Intake(spool)
-    var failure: SpoolError?
     // One sync of the file system for many; a few are cheaper one by one.
-    var results: [Result<Void, SpoolError>]
     if submissions.count > 4 {
-      do throws(SpoolError) { results = try intake.submit(bulk: submissions) } catch {
-        results = submissions.map { _ in .failure(error) }
-      }
-    } else {
-      results = submissions.map { submission in
-        do throws(SpoolError) { return .success(try intake.submit(submission)) } catch { return .failure(error) }
+      do throws(SpoolError) { return try intake.submit(bulk: submissions) } catch {
+        return submissions.map { _ in .failure(error) }
       }
     }
+    return submissions.map { submission in
+      do throws(SpoolError) { return .success(try intake.submit(submission)) } catch { return .failure(error) }
+    }
+  }
+
+  /// The courier is back: what ended becomes visible.
+  func noticesSent(_ results: [Result<Void, SpoolError>]) {
+    let sent = notices.sending
+    let ids = notices.sendingIDs
+    notices.sending = []
+    notices.sendingIDs = []
+    var failure: SpoolError?
     for (index, result) in results.enumerated() {
       switch result {
-      case .success: incoming.append(submissions[index].id)
+      case .success: incoming.append(ids[index])
       // Raised before, by a daemon that went down after it.
       case .failure(let error) where error.code == .exists: break
       case .failure(let error):
         failure = error
-        notices.pending.append(all[index])
+        notices.pending.append(sent[index])
       }
     }
     if let failure {
@@ -242,6 +267,8 @@ extension Engine {
       notices.retryIsScheduled = true
       loop.after(.seconds(1)) { [unowned self] in notices.retryIsScheduled = false }
     }
+    makeVisible(settling.finishNotices())
+    sendNotices()
     turnSoon()
   }
 

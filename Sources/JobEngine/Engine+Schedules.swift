@@ -66,8 +66,15 @@ extension Engine {
   }
 
   /// Firings of an earlier run that wait still; those that ran have been put back by recovery.
-  func adoptFirings(_ ids: Set<String>) {
-    for id in ids { noteFiring(id) }
+  func adoptFirings() throws(SpoolError) {
+    guard !schedules.states.isEmpty else { return }
+    let folder = try FolderScan(.new, of: spool)
+    let dot = UInt8(ascii: ".")
+    while try folder.next({ name, _ in
+      // Nearly no name has a second dot.
+      guard let id = JobID.fromFileName(name), id.contains(dot) else { return }
+      noteFiring(String(decoding: id, as: UTF8.self))
+    }) {}
   }
 
   /// A job that may be a firing is there to run.

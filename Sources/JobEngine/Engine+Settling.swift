@@ -153,11 +153,15 @@ extension Engine {
   /// Steps one and two for everything that ended.
   func settle() {
     guard !settling.isEmpty else { return }
+    let unpublished = settling.takeUnpublished()
+    if !unpublished.isEmpty { publish(unpublished) }
     do throws(SpoolError) {
-      let unpublished = settling.takeUnpublished()
-      if !unpublished.isEmpty { publish(unpublished) }
       try settling.write { settlement throws(SpoolError) in try transitions.write(settlement) }
-      let now = effects.now()
+    } catch {
+      troubled(error)
+    }
+    let now = effects.now()
+    do throws(SpoolError) {
       try settling.note { settlement throws(SpoolError) in
         try transitions.note(settlement, at: now, by: operators[settlement.id] ?? "daemon")
       }
@@ -168,7 +172,16 @@ extension Engine {
 
   /// Step four: what is durable becomes visible.
   func publish(_ settlements: [Settlement]) {
-    raiseNotices(for: settlements)
+    let (told, silent) = raiseNotices(for: settlements)
+    if !told.isEmpty {
+      settling.wait(forNoticesOf: told)
+      sendNotices()
+    }
+    makeVisible(silent)
+  }
+
+  /// Their renames.
+  func makeVisible(_ settlements: [Settlement]) {
     for settlement in settlements {
       do throws(SpoolError) {
         guard try transitions.publish(settlement) else {

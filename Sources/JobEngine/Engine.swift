@@ -73,6 +73,8 @@ package final class Engine {
 
   var status = StatusFile()
   var housekeeping = Housekeeping()
+  var sweeping: Sweeping?
+  var sweepsAt = Duration.zero
   var pausedTypes: Set<String> = []
   var isPaused = false
   var isLowOnDisk = false
@@ -96,6 +98,19 @@ package final class Engine {
   let startedAt: WallTime
   /// Until when claims are synced before their handlers start.
   var carefulUntil: Duration?
+  var scanning = ScanProgress()
+  var restoring: Restoring?
+  var checkpointing = Checkpointing()
+  /// The audit log's index; nil until the start.
+  var index: AuditIndex?
+  var isIndexing = false
+  /// To be brought up to date however little there is.
+  var indexIsOwed = false
+  var indexAgainAt = Duration.zero
+  let clerk = Clerk(yields: true)
+  /// Writes the files of notices.
+  let courier = Clerk(yields: false)
+  private(set) var clerkMailbox: Mailbox<ClerkReport>?
   var turnIsScheduled = false
   private var committer: Committer?
   var isCommitting = false
@@ -122,8 +137,9 @@ package final class Engine {
     self.loop = loop
     self.effects = effects
     logger = effects.logger
-    agenda = Agenda(maxJobs: settings.daemon.maxJobs)
+    agenda = Agenda(maxJobs: settings.daemon.maxJobs, seed: spool_random())
     startedAt = effects.now()
+    transitions.defersAdoption = true
     transitions.sealing = { [unowned self] (job) throws(SpoolError) in try seal(job) }
   }
 
@@ -139,6 +155,7 @@ package final class Engine {
     self.stopped = stopped
     let mailbox = try loop.mailbox(of: CommitResult.self) { [unowned self] in committed($0) }
     committer = Committer(spool.syscalls) { mailbox.post(CommitResult(failure: $0)) }
+    clerkMailbox = try loop.mailbox(of: ClerkReport.self) { [unowned self] in take($0) }
     let now = effects.now()
     try recallSchedules()
     configureSchedules(now)
@@ -176,16 +193,33 @@ package final class Engine {
     }
     retell(left)
     if !previous.wasClean { carefulUntil = EventLoop.now + .seconds(Limits.carefulSeconds) }
-    let waiting = Set(try Scan.ids(in: .new, of: spool))
-    announced = try AuditReader.known(waiting, in: spool)
+    index = try openIndex()
+    // A new day leaves a file that is closed, and an old spool may have none of it.
+    indexIsOwed = true
     try rebuildRates(now: now)
-    adoptFirings(waiting)
+    try adoptFirings()
+    beginRestore()
     readSwitches()
     checkSpace()
     loop.beforeWait = { [unowned self] in turn() }
     scan()
     scheduleRescan()
     keepHouse()
+  }
+
+  /// The log's index. An old spool has a long log and none of it: it is made now, or each look-up of the start would read
+  /// all of the log.
+  private func openIndex() throws(SpoolError) -> AuditIndex {
+    let index = try AuditIndex(spool)
+    guard index.uncovered > 16 * IndexWriter.stretch else { return index }
+    logger.notice("making the audit log's index anew")
+    do throws(SpoolError) {
+      _ = try IndexWriter(spool, seed: spool_random()).update()
+      try index.refresh()
+    } catch {
+      logger.warning("\(error); look-ups in the log read all of it meanwhile")
+    }
+    return index
   }
 
   /// Writes `daemon_started`; tells whether the daemon before us stopped in order, and in which boot it began. A start of
@@ -237,6 +271,8 @@ package final class Engine {
     checkSpaceIfDue()
     noteExpired()
     fireSchedules()
+    restoreOn()
+    scanOn()
     takeArrivals()
     settle()
     judge()
@@ -246,6 +282,8 @@ package final class Engine {
     commit()
     noteLate()
     sendNotices()
+    checkpointOn()
+    indexOn()
     publishStatus()
     finishDrain()
     scheduleTimer()
@@ -262,7 +300,11 @@ package final class Engine {
   /// Writes the lines of this turn. When the disk is full they stay, and nothing that depends on them goes on.
   func flush() {
     guard transitions.audit.hasPending else { return }
-    do throws(SpoolError) { try transitions.audit.flush() } catch { troubled(error) }
+    do throws(SpoolError) {
+      try transitions.flush()
+    } catch {
+      troubled(error)
+    }
   }
 
   private func scheduleTimer() {
@@ -277,7 +319,7 @@ package final class Engine {
 
   private func scheduleRescan() {
     rescanTimer = loop.after(settings.daemon.rescan) { [unowned self] in
-      scan()
+      rescan()
       scanControl()
       probeBroken()
       buryForsaken()

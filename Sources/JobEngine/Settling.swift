@@ -5,6 +5,7 @@
 ///     files      its record is too large for the audit log: the file has to be synced first
 ///     noted?     waits for its audit line
 ///     syncing    its line is written; the durable step that covers it is under way or will be the next
+///     untold     durable; the files of its notices are being written
 ///     durable    waits for its rename
 internal import SpoolStore
 
@@ -15,33 +16,61 @@ struct Settling {
   private(set) var unnoted: [Settlement] = []
   private var noted: [Settlement] = []
   private var notedUnderWay: [Settlement] = []
+  /// Durable, and to be told of: the files of their notices come before their renames.
+  private var untold: [Settlement] = []
+  private var untoldUnderWay: [Settlement] = []
   private var unpublished: [Settlement] = []
 
   var count: Int {
     fresh.count + files.count + filesUnderWay.count + unnoted.count + noted.count + notedUnderWay.count
-      + unpublished.count
+      + untold.count + untoldUnderWay.count + unpublished.count
   }
 
   var isEmpty: Bool { count == 0 }
 
   mutating func add(_ settlement: Settlement) { fresh.append(settlement) }
 
-  /// Step one for all new settles.
+  /// Step one for all new settles. One that cannot be written stays for later and holds up no other, unless the disk is
+  /// full: that is everybody's matter. Throws the last refusal.
   mutating func write(_ body: (Settlement) throws(SpoolError) -> Void) throws(SpoolError) {
-    while let settlement = fresh.first {
-      try body(settlement)
-      fresh.removeFirst()
+    guard !fresh.isEmpty else { return }
+    let (done, left, failure) = Settling.each(of: fresh, body)
+    fresh = left
+    for settlement in done {
       if settlement.needsFileSync { files.append(settlement) } else { unnoted.append(settlement) }
     }
+    if let failure { throw failure }
   }
 
-  /// Step two.
+  /// Step two, likewise.
   mutating func note(_ body: (Settlement) throws(SpoolError) -> Void) throws(SpoolError) {
-    while let settlement = unnoted.first {
-      try body(settlement)
-      unnoted.removeFirst()
-      noted.append(settlement)
+    guard !unnoted.isEmpty else { return }
+    let (done, left, failure) = Settling.each(of: unnoted, body)
+    unnoted = left
+    noted += done
+    if let failure { throw failure }
+  }
+
+  private static func each(
+    of settlements: [Settlement], _ body: (Settlement) throws(SpoolError) -> Void
+  ) -> (done: [Settlement], left: [Settlement], failure: SpoolError?) {
+    var done: [Settlement] = []
+    var left: [Settlement] = []
+    var failure: SpoolError?
+    for (index, settlement) in settlements.enumerated() {
+      do throws(SpoolError) {
+        try body(settlement)
+        done.append(settlement)
+      } catch {
+        failure = error
+        left.append(settlement)
+        guard error.code != .noSpace else {
+          left += settlements[(index + 1)...]
+          break
+        }
+      }
     }
+    return (done, left, failure)
   }
 
   /// What a durable step started now has to sync besides the log; nil when nothing waits for one.
@@ -73,6 +102,18 @@ struct Settling {
     let all = unpublished
     unpublished.removeAll()
     return all
+  }
+
+  /// They wait until their notices are on the disk.
+  mutating func wait(forNoticesOf settlements: [Settlement]) { untold += settlements }
+
+  /// The notices of all that wait are on their way.
+  mutating func beginNotices() { swap(&untold, &untoldUnderWay) }
+
+  /// They are there, or cannot be: what may be renamed now.
+  mutating func finishNotices() -> [Settlement] {
+    defer { untoldUnderWay.removeAll() }
+    return untoldUnderWay
   }
 
   mutating func putBack(unpublished settlement: Settlement) { unpublished.append(settlement) }

@@ -66,6 +66,8 @@ package struct Agenda {
     package var readySince: WallTime
     /// The one job by which a type that rests is tried.
     package var isTried = false
+    /// Taken from the checkpoint: its file has not been looked at yet.
+    package var isRestored = false
   }
 
   /// One waiting job as the agenda sees it.
@@ -76,18 +78,28 @@ package struct Agenda {
     package var due: WallTime
   }
 
-  private struct Slot {
+  struct Slot {
     /// Microseconds; its place in line: since when it could run, had no rate held it back.
     var line: Int64 = 0
     /// When to look at it again.
     var due: Int64 = 0
     var firstSeen: Int64 = 0
+    /// The file's inode, its last 32 bits; 0: nobody told.
+    var inode: UInt32 = 0
     var type: UInt16 = 0
-    var priority: UInt8 = 0
+    var marks: UInt8 = 0
     var phase = Phase.free
+
+    var priority: UInt8 { marks & 15 }
+    /// The scan that saw it last, by turns true and false.
+    static let seen: UInt8 = 0x80
+    /// Known from the checkpoint; its file was not looked at in this life.
+    static let restored: UInt8 = 0x40
+    /// The checkpoint does not hold all that is to be known of it.
+    static let mustBeLookedAt: UInt8 = 0x20
   }
 
-  private enum Phase: UInt8 {
+  enum Phase: UInt8 {
     case free, scheduled, ready, judging
     /// Due, but a job of the same `serial_by` value runs.
     case parked
@@ -106,13 +118,15 @@ package struct Agenda {
   package private(set) var types: [TypeStatus] = []
 
   private var numbers: [String: Int] = [:]
-  private var names = NameTable()
-  private var slots: [Slot] = []
+  var names: NameTable
+  var slots: [Slot] = []
+  /// What the scan under way, or the last one, marks.
+  var seen: UInt8 = 0
   private var readyHeaps: [[UInt32]] = []
   private var timers: [UInt32] = []
   package private(set) var pools: [PoolStatus] = []
   /// Keys of the jobs that have any.
-  private var keys: [UInt32: Keys] = [:]
+  var keys: [UInt32: Keys] = [:]
   /// Values that run, or whose job has not come to rest yet.
   private var busy: Set<ValueKey> = []
   private var parked: [ValueKey: [UInt32]] = [:]
@@ -132,7 +146,11 @@ package struct Agenda {
   private var judging: [UInt32] = []
   private var judged = 0
 
-  package init(maxJobs: Int) { self.maxJobs = maxJobs }
+  /// - Parameter seed: known to no producer.
+  package init(maxJobs: Int, seed: UInt64 = 0) {
+    self.maxJobs = maxJobs
+    names = NameTable(seed: seed)
+  }
 
   // MARK: Types
 
@@ -256,19 +274,29 @@ package struct Agenda {
   package var count: Int { names.count }
 
   /// Adds a job, or moves the one of that id.
+  ///
+  /// - Parameters:
+  ///   - inode: of its file.
+  ///   - hasMore: there is more to know of it than a checkpoint holds.
   package mutating func insert(
     _ id: String, type: String, priority: UInt8, due: WallTime, firstSeen: WallTime? = nil, keys: Keys = .none,
-    now: WallTime
+    inode: UInt64 = 0, hasMore: Bool = false, now: WallTime
   ) {
     let slot = makeSlot(id)
     if keys != .none { self.keys[UInt32(slot)] = keys }
-    let number = number(of: type)
-    slots[slot] = Slot(
-      line: due.microseconds, due: due.microseconds, firstSeen: (firstSeen ?? due).microseconds,
-      type: UInt16(truncatingIfNeeded: number), priority: priority,
-      phase: due > now ? .scheduled : .ready)
+    enter(
+      slot,
+      Slot(
+        line: due.microseconds, due: due.microseconds, firstSeen: (firstSeen ?? due).microseconds,
+        inode: UInt32(truncatingIfNeeded: inode), type: UInt16(truncatingIfNeeded: number(of: type)),
+        marks: priority | seen | (hasMore ? Slot.mustBeLookedAt : 0), phase: due > now ? .scheduled : .ready))
+  }
+
+  mutating func enter(_ slot: Int, _ entry: Slot) {
+    let number = Int(entry.type)
+    slots[slot] = entry
     types[number].waiting += 1
-    if due > now {
+    if entry.phase == .scheduled {
       types[number].scheduled += 1
       Agenda.push(slot, onto: &timers, slots) { $0.due < $1.due }
     } else {
@@ -280,7 +308,7 @@ package struct Agenda {
   package mutating func insertBlocked(_ id: String, type: String) {
     let slot = makeSlot(id)
     let number = number(of: type)
-    slots[slot] = Slot(type: UInt16(truncatingIfNeeded: number), phase: .blocked)
+    slots[slot] = Slot(type: UInt16(truncatingIfNeeded: number), marks: seen, phase: .blocked)
     types[number].waiting += 1
     types[number].blocked += 1
   }
@@ -288,7 +316,7 @@ package struct Agenda {
   /// Adds a job that must be claimed to be judged, at once and beside all limits.
   package mutating func insertForJudgement(_ id: String) {
     let slot = makeSlot(id)
-    slots[slot] = Slot(phase: .judging)
+    slots[slot] = Slot(marks: seen, phase: .judging)
     judging.append(UInt32(slot))
   }
 
@@ -371,7 +399,7 @@ package struct Agenda {
     if let key = keys.rate { rates[best.number]?.count(key, at: now) }
     return Pick(
       id: id, type: best.number, keys: keys, firstSeen: WallTime(microseconds: slot.firstSeen),
-      readySince: WallTime(microseconds: slot.line), isTried: isTried)
+      readySince: WallTime(microseconds: slot.line), isTried: isTried, isRestored: slot.marks & Slot.restored != 0)
   }
 
   private var hasBeside: Bool { types.contains { $0.isBeside && $0.waiting > $0.scheduled } }
@@ -438,6 +466,13 @@ package struct Agenda {
   private mutating func makeSlot(_ id: String) -> Int {
     if names.slot(of: id) != nil { remove(id) }
     let slot = names.insert(id)
+    if slot == slots.count { slots.append(Slot()) }
+    return slot
+  }
+
+  /// A slot for a name as the table keeps it; nil when it has one.
+  mutating func addSlot(_ stored: UnsafeRawBufferPointer, _ length: UInt8) -> Int? {
+    guard let slot = names.insert(stored: stored, length) else { return nil }
     if slot == slots.count { slots.append(Slot()) }
     return slot
   }

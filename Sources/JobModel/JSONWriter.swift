@@ -126,9 +126,23 @@ package struct JSONWriter {
   /// Appends `text` quoted, escaping just what RFC 8259 section 7 requires, and DEL and the C1 and line separator
   /// characters besides: a log read on a terminal must not be able to move its cursor.
   package static func append(string text: some StringProtocol, to bytes: inout [UInt8]) {
+    // Generic code over a view of another module's string costs more than all the rest; a copy of a short text does not.
+    var text = String(text)
+    text.withUTF8 { append(text: $0, to: &bytes) }
+  }
+
+  /// The same for UTF-8.
+  private static func append(text: UnsafeBufferPointer<UInt8>, to bytes: inout [UInt8]) {
     bytes.append(UInt8(ascii: "\""))
-    var previous: UInt8 = 0
-    for byte in text.utf8 {
+    var plain = 0
+    for (index, byte) in text.enumerated() {
+      // What needs no escape is copied in one piece.
+      let isPlain =
+        byte >= 0x20 && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\") && byte != 0x7F
+        && !(byte >= 0x80 && byte < 0xA0 && index > 0 && text[index - 1] == 0xC2)
+      if isPlain { continue }
+      bytes.append(contentsOf: UnsafeBufferPointer(rebasing: text[plain..<index]))
+      plain = index + 1
       switch byte {
       case UInt8(ascii: "\""), UInt8(ascii: "\\"):
         bytes.append(UInt8(ascii: "\\"))
@@ -136,14 +150,14 @@ package struct JSONWriter {
       case 0x0A: bytes.append(contentsOf: "\\n".utf8)
       case 0x0D: bytes.append(contentsOf: "\\r".utf8)
       case 0x09: bytes.append(contentsOf: "\\t".utf8)
-      case 0..<0x20, 0x7F: appendEscape(byte, to: &bytes)
-      case 0x80..<0xA0 where previous == 0xC2:
+      case 0x80...:
+        // With the byte before it, which has been copied, it is one character.
         bytes.removeLast()
         appendEscape(byte, to: &bytes)
-      default: bytes.append(byte)
+      default: appendEscape(byte, to: &bytes)
       }
-      previous = byte
     }
+    bytes.append(contentsOf: UnsafeBufferPointer(rebasing: text[plain...]))
     bytes.append(UInt8(ascii: "\""))
   }
 

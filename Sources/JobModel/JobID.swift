@@ -9,9 +9,22 @@ package enum JobID {
 
   /// The id of a file name `ID.json`; nil for names that are none.
   package static func fromFileName(_ name: String) -> String? {
-    guard name.utf8.count > 5, name.hasSuffix(".json") else { return nil }
-    let stem = name.dropLast(5)
-    return isValid(stem) ? String(stem) : nil
+    var name = name
+    return name.withUTF8 { bytes in fromFileName(bytes).map { String(decoding: $0, as: UTF8.self) } }
+  }
+
+  /// The same for the bytes of a name, without a string.
+  package static func fromFileName(_ name: UnsafeBufferPointer<UInt8>) -> UnsafeBufferPointer<UInt8>? {
+    let length = name.count - 5
+    guard length > 0, length <= Limits.idLength, name[length] == 46, name[length + 1] == 106,
+      name[length + 2] == 115, name[length + 3] == 111, name[length + 4] == 110
+    else { return nil }
+    for index in 0..<length {
+      let byte = name[index]
+      let isAlphanumeric = isLetter(byte) || isDigit(byte) || (byte >= 65 && byte <= 90)
+      guard isAlphanumeric || (index > 0 && (byte == 45 || byte == 46 || byte == 95)) else { return nil }
+    }
+    return UnsafeBufferPointer(rebasing: name[..<length])
   }
 
   package static func fileName(_ id: String) -> String { id + ".json" }

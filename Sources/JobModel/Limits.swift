@@ -17,6 +17,8 @@ package enum Limits {
   package static let stagingSeconds = 24 * 3600
   /// … and the sweeper removes it only after this: no living writer can lose its file (qmail's rule).
   package static let sweepStagingSeconds = 36 * 3600
+  /// How often the sweeper looks.
+  package static let sweepSeconds = 600
   /// A file that does not parse is read once more when it is younger than this: someone may be copying into `new/`.
   package static let youngFileMilliseconds = 1000
   /// Jobs one job may wait for by name; each is looked up. A batch has no such bound.
@@ -31,13 +33,17 @@ package enum Limits {
   /// How long claims are synced before their handlers start, after an unclean start.
   package static let carefulSeconds = 300
   /// Jobs retention purges between two rounds of the loop …
-  package static let purgesPerTurn = 200
+  package static let purgesPerTurn = 64
   /// … and how long it leaves the loop to others then.
   package static let retentionPauseMilliseconds = 2
   /// How often retention looks at the files themselves, for what the audit log does not tell.
   package static let retentionWalkSeconds = 86_400
   /// After the disk was full, this much must be free before it is asked again, however small `min_free` is.
   package static let roomAfterFullDisk = 256 << 10
+  /// Names the watcher told of that may wait to be looked at; beyond, a scan finds them.
+  package static let namesWaiting = 65_536
+  /// Parents looked up in one turn.
+  package static let parentsPerTurn = 500
   /// Jobs moved to `hold/` by hand of which the daemon remembers since when they waited.
   package static let heldRemembered = 10_000
   /// Values of a rate that have no room now, of which status.json tells, per type; of others the audit log does.

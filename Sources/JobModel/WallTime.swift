@@ -121,25 +121,24 @@ extension WallTime {
     let seconds = wholeSeconds
     let milliseconds = Int((microseconds - seconds * 1_000_000) / 1000)
     let calendar = CalendarTime(seconds: seconds)
-    func put(_ value: Int, at start: Int, digits: Int) {
+    let form: StaticString = "0000-00-00T00:00:00.000Z"
+    for place in 0..<24 { buffer[place] = form.utf8Start[place] }
+    func put(_ value: Int, endingAt end: Int) {
       var rest = value
-      for place in stride(from: start + digits - 1, through: start, by: -1) {
-        buffer[place] = UInt8(48 + rest % 10)
+      var place = end
+      while rest > 0 {
+        buffer[place] = UInt8(truncatingIfNeeded: 48 + rest % 10)
         rest /= 10
+        place -= 1
       }
     }
-    put(calendar.year, at: 0, digits: 4)
-    put(calendar.month, at: 5, digits: 2)
-    put(calendar.day, at: 8, digits: 2)
-    put(calendar.hour, at: 11, digits: 2)
-    put(calendar.minute, at: 14, digits: 2)
-    put(calendar.second, at: 17, digits: 2)
-    put(milliseconds, at: 20, digits: 3)
-    for (place, character) in [(4, "-"), (7, "-"), (10, "T"), (13, ":"), (16, ":"), (19, "."), (23, "Z")]
-      as [(Int, Character)]
-    {
-      buffer[place] = character.asciiValue ?? 63
-    }
+    put(calendar.year, endingAt: 3)
+    put(calendar.month, endingAt: 6)
+    put(calendar.day, endingAt: 9)
+    put(calendar.hour, endingAt: 12)
+    put(calendar.minute, endingAt: 15)
+    put(calendar.second, endingAt: 18)
+    put(milliseconds, endingAt: 22)
   }
 
   /// Reads an RFC 3339 date-time with its offset; years 1970–9999. A leap second counts as the second after it.

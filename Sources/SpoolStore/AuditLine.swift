@@ -61,7 +61,7 @@ package struct AuditLine {
     return String(decoding: UnsafeRawBufferPointer(rebasing: line[start..<end]), as: UTF8.self)
   }
 
-  private static func find(_ key: StaticString, in line: UnsafeRawBufferPointer) -> Int? {
+  static func find(_ key: StaticString, in line: UnsafeRawBufferPointer) -> Int? {
     guard let base = line.baseAddress, let found = spool_memmem(base, line.count, key.utf8Start, key.utf8CodeUnitCount)
     else { return nil }
     return UnsafeRawPointer(found) - base

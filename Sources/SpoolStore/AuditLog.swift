@@ -18,7 +18,9 @@ package final class AuditLog {
 
   private let spool: Spool
   private var fd: Int32
-  private var day: String
+  private var day: String { didSet { dayEnds = AuditLog.end(ofDay: day) } }
+  /// The first moment of the day after, in microseconds: most lines need no more than this to know their file.
+  private var dayEnds: Int64 = 0
   private var size: Int
   private var pending: [UInt8] = []
   /// A short write could not be taken back: there are bytes behind `size` that must go before the next write.
@@ -38,6 +40,7 @@ package final class AuditLog {
     if let last = all.last, last.node != node, (day, node) < (last.day, last.node) {
       day = node > last.node ? last.day : AuditLog.day(after: last.day)
     }
+    dayEnds = AuditLog.end(ofDay: day)
     sequence = 1
     head = Digest.none
     size = 0
@@ -75,7 +78,7 @@ package final class AuditLog {
     to: JobState? = nil, attempt: Int? = nil, by: String = "daemon",
     _ fields: (inout JSONWriter) -> Void = { _ in }
   ) throws(SpoolError) {
-    if time.day > day { try roll(to: time.day) }
+    if time.microseconds >= dayEnds, time.day > day { try roll(to: time.day) }
     var writer = JSONWriter(reserving: 384)
     writer.beginObject()
     writer.key("ts")
@@ -117,6 +120,9 @@ package final class AuditLog {
   }
 
   package var hasPending: Bool { !pending.isEmpty }
+
+  /// The file being written and how long it is; what is pending is not in it.
+  package var place: (file: String, size: Int) { (AuditFile.name(node: node, day: day), size) }
 
   /// Writes all pending lines with one call. After a throw they are still pending and the file is as it was before.
   package func flush() throws(SpoolError) {
@@ -185,6 +191,10 @@ package final class AuditLog {
         throw SpoolError(doing: "removing an old audit file", path: "\(spool.path)/log/\(file.name)", error)
       }
     }
+  }
+
+  private static func end(ofDay day: String) -> Int64 {
+    WallTime(rfc3339: "\(day)T00:00:00Z").map { $0.microseconds + 86_400_000_000 } ?? 0
   }
 
   private var currentPath: String { "\(spool.path)/log/\(AuditFile.name(node: node, day: day))" }

@@ -58,6 +58,12 @@ package final class MappedFile {
     if let address = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: address), bytes.count) }
   }
 
+  /// Lets go of the pages that were read: they stay in the system's cache and count for nobody's memory.
+  func release() {
+    guard let address = bytes.baseAddress else { return }
+    madvise(UnsafeMutableRawPointer(mutating: address), bytes.count, MADV_DONTNEED)
+  }
+
   /// Lines without their newline, oldest first; `body` returns false to stop.
   package func lines(_ body: (UnsafeRawBufferPointer) -> Bool) {
     guard let base = bytes.baseAddress else { return }
@@ -70,16 +76,28 @@ package final class MappedFile {
   }
 
   /// Lines newest first.
-  package func linesBackwards(_ body: (UnsafeRawBufferPointer) -> Bool) {
+  ///
+  /// - Parameter first: where the first line to be handed out begins.
+  package func linesBackwards(from first: Int = 0, _ body: (UnsafeRawBufferPointer) -> Bool) {
     guard let base = bytes.baseAddress else { return }
     var end = bytes.count
-    while end > 0, bytes[end - 1] != 0x0A { end -= 1 }
-    while end > 0 {
-      let found = end > 1 ? spool_memrchr(base, 0x0A, end - 1) : nil
-      let start = found.map { UnsafeRawPointer($0) - base + 1 } ?? 0
+    while end > first, bytes[end - 1] != 0x0A { end -= 1 }
+    while end > first {
+      let found = end > first + 1 ? spool_memrchr(base + first, 0x0A, end - 1 - first) : nil
+      let start = found.map { UnsafeRawPointer($0) - base + 1 } ?? first
       if !body(UnsafeRawBufferPointer(start: base + start, count: end - 1 - start)) { return }
       end = start
     }
+  }
+}
+
+extension MappedFile {
+  /// The whole line that begins there, without its newline.
+  func line(at offset: Int) -> UnsafeRawBufferPointer? {
+    guard let base = bytes.baseAddress, offset >= 0, offset < bytes.count, offset == 0 || bytes[offset - 1] == 0x0A,
+      let found = memchr(base + offset, 0x0A, bytes.count - offset)
+    else { return nil }
+    return UnsafeRawBufferPointer(start: base + offset, count: UnsafeRawPointer(found) - base - offset)
   }
 }
 
@@ -99,6 +117,24 @@ package struct AuditLineHead {
     else { return nil }
     self.event = known
     job = AuditLineHead.text(line, after: ",\"job\":\"", at: &at)
+  }
+
+  /// The job's id alone, as it stands in the line: to pass over lines about others.
+  package static func job(of line: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
+    var at = 39
+    guard line.count > 60, line[38] == UInt8(ascii: ":"), let base = line.baseAddress else { return nil }
+    while at < line.count, line[at] >= 48, line[at] <= 57 { at += 1 }
+    // ,"event":"…","job":"…"
+    at += 10
+    guard at < line.count, let event = memchr(base + at, 0x22, line.count - at) else { return nil }
+    at = UnsafeRawPointer(event) - base + 1
+    let key: StaticString = ",\"job\":\""
+    guard at + key.utf8CodeUnitCount < line.count, memcmp(base + at, key.utf8Start, key.utf8CodeUnitCount) == 0 else {
+      return nil
+    }
+    at += key.utf8CodeUnitCount
+    guard let end = memchr(base + at, 0x22, line.count - at) else { return nil }
+    return UnsafeRawBufferPointer(start: base + at, count: UnsafeRawPointer(end) - base - at)
   }
 
   private static func text(_ line: UnsafeRawBufferPointer, after key: StaticString, at: inout Int) -> String? {
@@ -144,57 +180,55 @@ package struct AuditTrace: Sendable {
 
 package enum AuditReader {
   /// Reads newest first until everything asked for is found. Ids the log does not know are missing in the answer.
-  package static func traces(of ids: Set<String>, in spool: Spool) throws(SpoolError) -> [String: AuditTrace] {
+  ///
+  /// - Parameter index: one that is open already; as it was when last refreshed will do.
+  package static func traces(
+    of ids: Set<String>, in spool: Spool, index: AuditIndex? = nil
+  ) throws(SpoolError) -> [String: AuditTrace] {
     guard !ids.isEmpty else { return [:] }
-    var open = ids
     var traces: [String: AuditTrace] = [:]
-    for file in try AuditFile.list(spool).reversed() {
-      let map = try MappedFile(file.name, in: spool)
-      map.linesBackwards { line in
-        guard let head = AuditLineHead(line), let job = head.job, open.contains(job), !head.event.isAboutSchedule else {
-          return true
+    try AuditIndex.open(index, spool).lines(about: ids) { job, head, line in
+      guard !head.event.isAboutSchedule else { return true }
+      var goesOn = true
+      var trace = traces[job] ?? AuditTrace(last: head.event)
+      if head.event == .claimed {
+        if trace.claim == nil, trace.settle == nil {
+          trace.claim = try? JSONReader.parse(Array(line))
+        } else {
+          trace.repeatedClaims += 1
         }
-        var trace = traces[job] ?? AuditTrace(last: head.event)
-        if head.event == .claimed {
-          if trace.claim == nil, trace.settle == nil {
-            trace.claim = try? JSONReader.parse(Array(line))
-          } else {
-            trace.repeatedClaims += 1
-          }
-        }
-        if head.event.settles || head.event == .edited || head.event == .released {
-          let parsed = try? JSONReader.parse(Array(line), rawKeys: ["record"], slack: JSONReader.ownLevels)
-          // A run that was handed back is settled like any other; a held job that is let go has no record in its line.
-          if head.event != .released || parsed?["from"]?.string == JobState.cur.rawValue {
-            trace.settle = parsed
-            trace.isSettled = traces[job] == nil && head.event != .edited
-            open.remove(job)
-          }
-        }
-        if head.event == .submitted {
-          trace.submitted = try? JSONReader.parse(Array(line), rawKeys: ["meta"])
-          open.remove(job)
-        }
-        traces[job] = trace
-        return !open.isEmpty
       }
-      if open.isEmpty { break }
+      if head.event.settles || head.event == .edited || head.event == .released {
+        let parsed = try? JSONReader.parse(Array(line), rawKeys: ["record"], slack: JSONReader.ownLevels)
+        // A run that was handed back is settled like any other; a held job that is let go has no record in its line.
+        if head.event != .released || parsed?["from"]?.string == JobState.cur.rawValue {
+          trace.settle = parsed
+          trace.isSettled = traces[job] == nil && head.event != .edited
+          goesOn = false
+        }
+      }
+      if head.event == .submitted {
+        trace.submitted = try? JSONReader.parse(Array(line), rawKeys: ["meta"])
+        goesOn = false
+      }
+      traces[job] = trace
+      return goesOn
     }
     return traces
   }
 
   /// Those of `ids` the log has any line about.
-  package static func known(_ ids: Set<String>, in spool: Spool) throws(SpoolError) -> Set<String> {
-    var open = ids
-    for file in try AuditFile.list(spool).reversed() where !open.isEmpty {
-      let map = try MappedFile(file.name, in: spool)
-      map.linesBackwards { line in
-        // A firing is named before its job has been looked at; its `submitted` line is still to come.
-        if let head = AuditLineHead(line), let job = head.job, !head.event.isAboutSchedule { open.remove(job) }
-        return !open.isEmpty
-      }
+  package static func known(
+    _ ids: Set<String>, in spool: Spool, index: AuditIndex? = nil
+  ) throws(SpoolError) -> Set<String> {
+    var known = Set<String>()
+    try AuditIndex.open(index, spool).lines(about: ids) { job, head, _ in
+      // A firing is named before its job has been looked at; its `submitted` line is still to come.
+      guard !head.event.isAboutSchedule else { return true }
+      known.insert(job)
+      return false
     }
-    return ids.subtracting(open)
+    return known
   }
 
   /// Every line of the log, oldest first, parsed; `body` returns false to stop.

@@ -100,7 +100,9 @@ package struct Fsck {
         {
           add(.badWithoutRecord, "dead/\(name)", "a refused file without its dead/\(id).json", job: id)
         }
-      } else if name != ".gitkeep", spool.hasRoot("\(state.rawValue)/\(name)") {
+      } else if name != ".gitkeep", !name.hasPrefix(Transitions.adoptionPrefix),
+        spool.hasRoot("\(state.rawValue)/\(name)")
+      {
         note(.oddName, "\(state.rawValue)/\(name)", "no job's name (ID.json); it is left alone")
       }
     }
@@ -292,7 +294,7 @@ package struct Fsck {
     var odd: [String] = []
     try Scan.names(of: .log, in: spool) { name in
       if name != "jobs", AuditFile(name: name) == nil, !name.hasPrefix("."), !name.hasPrefix("rollup"),
-        name != "workers", name != "retention.json"
+        name != "workers", name != "retention.json", name != IndexSegment.folder, name != AgendaFile.name
       {
         odd.append("log/\(name)")
       }

@@ -12,7 +12,7 @@ package enum Glimpse {
   case young
   /// Has to be claimed to be refused: unreadable, too large, no JSON, no file.
   case faulty
-  case job(Job, firstSeen: WallTime, uid: UInt32)
+  case job(Job, firstSeen: WallTime, uid: UInt32, inode: UInt64)
 }
 
 extension Spool {
@@ -36,7 +36,7 @@ extension Spool {
       let bytes = try syscalls.read(fd, count: status.size, offset: 0)
       do throws(JobProblem) {
         let job = try JobScanner.scan(bytes, id: id)
-        return .job(job, firstSeen: WallTime(microseconds: status.changed), uid: status.uid)
+        return .job(job, firstSeen: WallTime(microseconds: status.changed), uid: status.uid, inode: status.inode)
       } catch {
         let age = now.microseconds - max(status.modified, status.changed)
         return age >= 0 && age < Int64(Limits.youngFileMilliseconds) * 1000 ? .young : .faulty

@@ -123,7 +123,8 @@ package struct Restoration {
     copies.sort { one, other in
       let rank = { (copy: Copy) in
         (
-          copy.job?.isBare == true ? 2 : copy.job == nil ? 1 : 0, copy.state == wanted ? 0 : 1,
+          Restoration.isBorneOut(copy, trace) ? 0 : copy.job?.isBare == true ? 3 : copy.job == nil ? 2 : 1,
+          copy.state == wanted ? 0 : 1,
           order.firstIndex(of: copy.state) ?? 0
         )
       }
@@ -133,7 +134,7 @@ package struct Restoration {
     for copy in copies where isStale(copy, beside: source, trace) { try drop(id, copy.state, &report) }
     report.takenUp += 1
     if let job = source.job, let settle = trace?.settle, trace?.isSettled == true, trace?.record == nil,
-      settle["record_sha256"] != nil
+      settle["record_sha256"] != nil, !Restoration.isBorneOut(source, trace)
     {
       // Its record was too large for the log, and when its file was copied another one was in its place: it had been
       // requeued. So it runs, as it did.
@@ -150,6 +151,11 @@ package struct Restoration {
       _ = try transitions.restore(
         id, in: .hold, head: job.head, tail: Array(job.bytes[job.tail...]), record: trace?.record)
     }
+  }
+
+  private static func isBorneOut(_ copy: Copy, _ trace: AuditTrace?) -> Bool {
+    guard copy.job?.isBare == false, let text = copy.job?.recordBytes else { return false }
+    return trace?.bearsOut(text) == true
   }
 
   /// Where the log says that the job's file was; nil: it does not say.

@@ -34,6 +34,19 @@ package final class Transitions {
   /// is set, such a file is put back to what its producer wrote before it is judged.
   package var mendsTorn = false
   private let uid = geteuid()
+  /// Copies of adopted files are synced together, by `finishAdoptions`, which has to come before any line about them is
+  /// written and before their handlers start.
+  package var defersAdoption = false
+  private var adoptions: [Adoption] = []
+
+  /// A copy that is written but not in its place.
+  private struct Adoption {
+    var id: String
+    var fd: Int32
+    var bytes: [UInt8]
+    /// A sync failed: what the kernel still has of it is anyone's guess.
+    var isDoubtful = false
+  }
 
   package init(_ spool: Spool, audit: AuditLog) {
     self.spool = spool
@@ -211,6 +224,77 @@ package final class Transitions {
     }
   }
 
+  /// The same up to the sync, which is shared. The copy lies in `cur/` meanwhile, where nobody else can get at it.
+  private func stageAdoption(_ id: String, _ bytes: [UInt8], for reader: UInt32) throws(SpoolError) -> Int32 {
+    let name = Transitions.adoptionPrefix + JobID.fileName(id)
+    let cur = spool.descriptor(JobState.cur)
+    do throws(Errno) {
+      let fd = try syscalls.open(cur, name, flags: O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: 0o640)
+      do throws(Errno) {
+        try syscalls.write(fd, bytes, offset: 0)
+        try syscalls.share(fd, with: reader)
+      } catch {
+        syscalls.close(fd)
+        try? syscalls.unlink(cur, name)
+        throw error
+      }
+      // Now, so that the copies find their places on the disk in one step of its journal.
+      syscalls.beginWrite(fd)
+      adoptions.append(Adoption(id: id, fd: fd, bytes: bytes))
+      return fd
+    } catch {
+      throw SpoolError(doing: "adopting the job", path: spool.path(of: id, in: .cur), error)
+    }
+  }
+
+  /// Makes the copies durable that adopted files were given, and puts them in their places. What the disk refuses stays
+  /// for another try; until then the originals lie in `cur/` and nothing tells of the claims.
+  package func finishAdoptions() throws(SpoolError) {
+    guard !adoptions.isEmpty else { return }
+    for index in adoptions.indices {
+      let adoption = adoptions[index]
+      do throws(Errno) {
+        if adoption.isDoubtful { try syscalls.write(adoption.fd, adoption.bytes, offset: 0) }
+        try syscalls.sync(adoption.fd)
+        let name = JobID.fileName(adoption.id)
+        let cur = spool.descriptor(JobState.cur)
+        try syscalls.rename(cur, Transitions.adoptionPrefix + name, to: cur, name, replacing: true)
+      } catch {
+        adoptions.removeFirst(index)
+        adoptions[0].isDoubtful = true
+        throw SpoolError(doing: "adopting the job", path: spool.path(of: adoption.id, in: .cur), error)
+      }
+    }
+    adoptions.removeAll(keepingCapacity: true)
+  }
+
+  /// How copies begin that are not in their place yet. No job's name does.
+  static let adoptionPrefix = ".adopt."
+
+  /// Removes copies that a crash left beside their originals.
+  func sweepAdoptions() throws(SpoolError) {
+    var names: [String] = []
+    try Scan.names(of: .cur, in: spool) { if $0.hasPrefix(Transitions.adoptionPrefix) { names.append($0) } }
+    for name in names {
+      do throws(Errno) { try syscalls.unlink(spool.descriptor(JobState.cur), name) } catch {
+        guard error != .noEntry else { continue }
+        throw SpoolError(doing: "removing a copy", path: "\(spool.path)/cur/\(name)", error)
+      }
+    }
+  }
+
+  /// Writes the lines of the log, once all that they tell of is so.
+  package func flush() throws(SpoolError) {
+    try finishAdoptions()
+    try audit.flush()
+  }
+
+  /// The same, durably, for what cannot wait for the committer.
+  package func commit(closing: Bool = true) throws(SpoolError) {
+    try finishAdoptions()
+    try audit.commit(closing: closing)
+  }
+
   /// Makes a name in `tmp/` free for a copy of ours. Producers may write there too: whatever they put under that name, a
   /// pipe or a link to elsewhere, is never opened, and a folder that cannot be removed moves aside.
   private func clear(_ tmp: Int32, _ name: String) throws(Errno) {
@@ -266,7 +350,8 @@ package final class Transitions {
   /// Puts a claimed file back as if nothing had been. When its place was taken meanwhile, it stays in `cur/` and false is
   /// returned: the twin has to move away first.
   package func unclaim(_ claim: borrowing Claim) throws(SpoolError) -> Bool {
-    try putBack(claim.id)
+    try finishAdoptions()
+    return try putBack(claim.id)
   }
 
   /// The same for recovery, which does not take up the file: it may still be its producer's, and stays so.
@@ -279,6 +364,7 @@ package final class Transitions {
   /// Step one: the record goes into the file. May be repeated.
   package func write(_ settlement: Settlement) throws(SpoolError) {
     guard !settlement.isWritten else { return }
+    try finishAdoptions()
     if settlement.transition == .discardTwin {
       // Nothing of it will stay.
     } else if settlement.isWhole {
@@ -347,6 +433,7 @@ package final class Transitions {
   /// Step three, after the line is durable: the rename. Returns false when the place is taken (a twin in `new/`), which
   /// has to be moved away before this is repeated.
   package func publish(_ settlement: Settlement) throws(SpoolError) -> Bool {
+    try finishAdoptions()
     let id = settlement.id
     if settlement.isWhole, settlement.transition != .discardTwin {
       try publishWhole(id, to: settlement.record.outcome?.state ?? .dead)

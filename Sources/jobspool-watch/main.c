@@ -186,7 +186,7 @@ static void handle(const struct inotify_event *event) {
   }
   if (event->len == 0) return;
   const char *name = printable(event->name) ? event->name : "?";
-  if (event->mask & ARRIVALS) print_event("", place->name, name);
+  if (event->mask & (ARRIVALS | WRITES)) print_event("", place->name, name);
   if (event->mask & REMOVALS) print_event("-", place->name, name);
 }
 

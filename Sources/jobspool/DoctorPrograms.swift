@@ -182,7 +182,8 @@ extension Doctor {
       }
       if check.damage.isEmpty {
         let heads = check.heads.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value.prefix(12))…" }
-        ok("log", "\(ProgressBar.grouped(check.lines)) lines, the chain holds; head \(heads.joined(separator: ", "))")
+        let head = heads.isEmpty ? "" : "; head \(heads.joined(separator: ", "))"
+        ok("log", "\(ProgressBar.grouped(check.lines)) lines, the chain holds\(head)")
       }
     } catch { bad("log", error.description, "run it as root, or as the owner of the spool") }
   }

@@ -133,8 +133,9 @@ def watch_live(spool, browser):
     open(spool.at("end"), "w").close()
     browser.sees("Done", ".job-head")
     browser.sees("480", ".job-page")
-    steps = browser.run("[...document.querySelectorAll('.life-name')].map((one) => one.innerText)")
-    same(steps, ["Submitted", "Started", "prepare", "write", "Done"], "its life as a line")
+    life = ["Submitted", "Started", "prepare", "write", "Done"]
+    steps = lambda: browser.run("[...document.querySelectorAll('.life-name')].map((one) => one.innerText)")
+    until(lambda: steps() == life, lambda: f"{life} as its life, instead of {steps()}", every=0.05)
     check(browser.run("window.untouched === true"), "all of it without loading the page again")
 
 
@@ -158,6 +159,7 @@ def search(browser):
     found = browser.run("[...document.querySelectorAll('.list tbody tr .job')].map((one) => one.innerText)")
     same(found, ["quick quick-3"], "what is found")
     same(browser.run("location.hash"), "#/jobs?q=needle", "the filter is in the address")
+    browser.press("Escape")
 
 
 def requeue_many(spool, browser):

@@ -97,14 +97,25 @@ command = [program("jobspool"), "--spool", spool.path]
 
 
 def follow(*arguments):
-    return subprocess.Popen([*command, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, cwd="/")
+    return subprocess.Popen([*command, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, cwd="/")
+
+
+buffers = {}
 
 
 def line(process, what, patience=None):
     """The next line of output."""
-    if not until(lambda: select.select([process.stdout], [], [], 0.05)[0], what, patience):
+    fd = process.stdout.fileno()
+
+    def more():
+        if "\n" not in buffers.setdefault(fd, "") and select.select([fd], [], [], 0.05)[0]:
+            buffers[fd] += os.read(fd, 65536).decode()
+        return "\n" in buffers[fd]
+
+    if not until(more, what, patience):
         return ""
-    return process.stdout.readline().rstrip("\n")
+    text, buffers[fd] = buffers[fd].split("\n", 1)
+    return text
 
 
 with spool:
@@ -163,7 +174,8 @@ with spool:
     log = follow("log", "-f", "slow")
     wait = follow("wait", "slow")
     bar = Terminal(spool, "wait", "slow")
-    same([line(log, "the log"), line(log, "the log")], ["first line", "second line"], "log -f shows what is there")
+    check(line(log, "the log").startswith("--- attempt 1 "), "log -f shows what is there")
+    same([line(log, "the log"), line(log, "the log")], ["first line", "second line"], "and what comes")
     bar.shows("90 %")
     bar.shows("█")
     time.sleep(1)
@@ -175,6 +187,7 @@ with spool:
     took = time.monotonic() - started
     check(" finished seen quick" in got and "→ done" in got, f"watch says what happened: {got!r}")
     say(f"watch: a job's end is shown {took * 1000:.0f} ms after the drop")
+    check(took < 2, "without waiting for its next look, which is 5 s away")
     events = []
     while not events or events[-1].get("event") != "finished":
         events.append(json.loads(line(raw, "watch --json shows it") or '{"event":"finished"}'))
@@ -187,7 +200,7 @@ with spool:
     check(plain(bar.text).rstrip().endswith("slow done"), f"and its bar is gone: {bar.text[-200:]!r}")
 
     idle = Terminal(spool, "top")
-    idle.shows("nothing" if False else "done 33")
+    idle.shows("done 33")
     time.sleep(1)
     quiet(idle.process.pid, "top", seconds=3)
     idle.type("q")

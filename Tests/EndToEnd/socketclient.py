@@ -37,8 +37,10 @@ def token(spool, role="viewer", subject="anna", ttl=3600, key=None):
 def make_key(spool):
     path = os.path.join(spool, "secret")
     os.makedirs(path, mode=0o700, exist_ok=True)
-    with open(os.path.join(path, "web.key"), "w") as file:
+    path = os.path.join(path, "web.key")
+    with open(path, "w") as file:
         file.write(os.urandom(32).hex() + "\n")
+    os.chmod(path, 0o640)
 
 
 class Web:

@@ -24,6 +24,8 @@ struct HouseRulesTests {
     "Sources/jobspool/Commands/Edit.swift": "the draft of an edit, in a folder for temporary files",
     "Sources/SpoolStore/AuditLog.swift": "audit files past their retention",
     "Sources/SpoolStore/RollupFile.swift": "rollups and how far retention has read, in log/",
+    "Sources/SpoolStore/IndexWriter.swift": "the audit log's index, in log/index/",
+    "Sources/SpoolStore/AgendaFile.swift": "log/agenda.checkpoint",
     "Sources/JobEngine/StatusFile.swift": "status.json",
     "Sources/JobSecrets/KeyFile.swift": "data.key and data.pub",
     "Sources/JobEngine/Engine+Drain.swift": "status.json",

@@ -2,6 +2,7 @@
 /// call, its second …, in three ways: the program dies; it dies in the middle of a write; the machine loses power and
 /// with it what was not synced of the audit log. Each time a new life recovers and the promises are checked. Then the
 /// recovery itself is cut after each of its calls, and a third life must come to the same.
+import Glibc
 import JobModel
 import SpoolStore
 import SpoolTestSupport
@@ -35,6 +36,21 @@ struct CrashTests {
       try life.submit("job", job)
       accepted()
       try life.run("job", .finish, result: "{\"ok\":true,\"ok\":false}")
+    },
+    Scenario(name: "another's file, adopted in one sync with others") { test in
+      try test.drop("job", job)
+      guard link(test.file("job", .new), "\(test.path)/tmp/kept") == 0 else { throw Errno.current }
+    } story: { test, syscalls, accepted in
+      let life = try Life(test, syscalls)
+      life.transitions.defersAdoption = true
+      accepted()
+      guard let claim = try life.transitions.claim("job", limit: 1 << 20) else { throw Life.NothingClaimed() }
+      try life.transitions.noteClaim(claim, type: "demo", attempt: 1, at: life.now)
+      try life.transitions.flush()
+      var record = life.taken(claim)
+      record.add(JobFactory.attempt(1, .done))
+      Life.finish(&record, .finish)
+      _ = try life.settle(Settlement(claim, .finish, record))
     },
     Scenario(name: "a result too large for the log") { test, syscalls, accepted in
       let life = try Life(test, syscalls)

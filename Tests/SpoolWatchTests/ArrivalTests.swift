@@ -41,6 +41,24 @@ import Testing
     #expect(watcher.collect { $0.count >= 2 } == [arrival, arrival])
   }
 
+  @Test("what is added to a file is reported only to those who ask for it")
+  func writes() throws {
+    let folder = try WatchFolder("log")
+    folder.write("log/audit")
+    let watcher = Watcher([folder.path("log")], writes: true, program: program)
+    try watcher.start()
+    #expect(watcher.next(timeout: patience) == [.lookAgain])
+    let deaf = try folder.watcher("log")
+    let descriptor = open(folder.path("log/audit"), O_WRONLY | O_APPEND | O_CLOEXEC)
+    #expect(descriptor >= 0)
+    #expect(Glibc.write(descriptor, "line", 4) == 4)
+    // Still open: nobody but a watcher for writes hears of it.
+    #expect(watcher.collect { !$0.isEmpty }.first == .arrived(directory: "log", name: "audit"))
+    folder.drop("next", into: "log")
+    #expect(deaf.collect { !$0.isEmpty }.first == .arrived(directory: "log", name: "next"))
+    close(descriptor)
+  }
+
   @Test(
     "a name that would break the lines says only: look again",
     arguments: ["two\nlines.json", "tab\t.json", "bell\u{7}", "new x\novernight.json", "delete\u{7f}"])

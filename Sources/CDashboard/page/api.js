@@ -108,11 +108,12 @@ export function parseExactly(text) {
   );
 }
 
-/** A piece of a handler's output: its text from a byte on, and where the next piece begins. */
+/** A piece of a handler's output: its bytes from a place on, where they end, and how many there are in all. */
 export async function getLog(id, from, signal) {
   const response = await ask("GET", `jobs/${encodeURIComponent(id)}/log`, { query: { from }, signal, headers: { Accept: "text/plain" } });
   const data = await response.arrayBuffer();
-  return { text: data, next: Number(response.headers.get("X-Log-Size") ?? from + data.byteLength) };
+  const end = from + data.byteLength;
+  return { data, end, size: Number(response.headers.get("X-Log-Size") ?? end) };
 }
 
 /** A fresh token before the old one ends, so that a screen on a wall stays logged in as long as the server allows. */

@@ -4,7 +4,7 @@
 import { actOnMany } from "./actions.js";
 import { get, may } from "./api.js";
 import { h } from "./dom.js";
-import { exactCount, plural, shortId, when } from "./format.js";
+import { exactCount, plural, shortId, typeOf, when } from "./format.js";
 import { badge, icon } from "./icons.js";
 import { jsonBlock } from "./json.js";
 import { jobLink, link } from "./route.js";
@@ -48,7 +48,7 @@ export default function dead(page) {
     return h("li", { key: one.type + "\n" + one.code + "\n" + one.error, class: "group" },
       h("div", { class: "group-count num" }, exactCount(one.count)),
       h("div", { class: "group-body" },
-        h("p", { class: "group-title" }, h("a", { href: link("jobs", filter) }, h("strong", null, one.type)), " ", one.code && h("code", null, one.code)),
+        h("p", { class: "group-title" }, h("a", { href: link("jobs", filter) }, h("strong", null, typeOf(one))), " ", one.code && h("code", null, one.code)),
         h("p", { class: "group-error" }, one.error || (sample?.outcome ?? "No message")),
         h("p", { class: "dim" }, "newest ", when(one.newest_at), one.count > 1 && [", oldest ", when(one.oldest_at)]),
         sample && h("details", null, h("summary", null, "Newest of them"),

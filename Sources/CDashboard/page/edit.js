@@ -4,7 +4,7 @@
 import { edit } from "./actions.js";
 import { getFile, getJob, parseExactly } from "./api.js";
 import { h } from "./dom.js";
-import { shortId } from "./format.js";
+import { shortId, typeOf } from "./format.js";
 import { badge } from "./icons.js";
 import { go, jobLink } from "./route.js";
 import { loading, toast, trouble } from "./ui.js";
@@ -33,7 +33,7 @@ export default function editing(page) {
   return () => {
     page.title("Edit " + shortId(id));
     return h("div", { class: "narrow" },
-      h("header", { class: "page-head" }, h("h1", null, "Edit"), job && h("p", null, h("a", { href: jobLink(id) }, job.type, " ", h("code", null, shortId(id))), " ", badge(job))),
+      h("header", { class: "page-head" }, h("h1", null, "Edit"), job && h("p", null, h("a", { href: jobLink(id) }, typeOf(job), " ", h("code", null, shortId(id))), " ", badge(job))),
       form ?? (problem ? trouble(problem, load) : loading(8)));
   };
 

@@ -101,5 +101,8 @@ export function tick() {
 /** An id in a narrow column: the beginning and the end, because ids of one moment begin alike. */
 export const shortId = (id) => (id.length > 26 ? `${id.slice(0, 8)}…${id.slice(-6)}` : id);
 
+/** What was refused before it could be read has no type. */
+export const typeOf = (job) => job.type ?? "no type";
+
 /** "1 job", "1,204 jobs" */
 export const plural = (number, one, many = one + "s") => `${exactCount(number)} ${number === 1 ? one : many}`;

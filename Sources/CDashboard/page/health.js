@@ -16,7 +16,7 @@ export function health(queue, dead) {
   // What died today needs somebody; what is older was seen, and has a page of its own.
   const groups = (dead?.groups ?? []).filter((group) => group.code !== "cancelled" && group.sample?.outcome !== "cancelled" && Date.now() - Date.parse(group.newest_at) < RECENT);
   for (const group of groups.sort((a, b) => b.count - a.count).slice(0, 3)) {
-    bad({ text: `${group.count} ${group.type} dead`, more: group.error, at: group.newest_at, href: link("jobs", group.filter) });
+    bad({ text: `${group.count} ${group.type ?? "without a type"} dead`, more: group.error, at: group.newest_at, href: link("jobs", group.filter) });
   }
   if (groups.length > 3) {
     const rest = groups.slice(3).reduce((sum, group) => sum + group.count, 0);

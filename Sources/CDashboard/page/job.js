@@ -3,7 +3,7 @@
 import { act, NAMES, verbsFor } from "./actions.js";
 import { get, getJob, may } from "./api.js";
 import { h } from "./dom.js";
-import { bytes, clock, duration, exact, exactCount, percent, plural, shortId, since, when } from "./format.js";
+import { bytes, clock, duration, exact, exactCount, percent, plural, shortId, since, typeOf, when } from "./format.js";
 import { badge, icon, phaseOf } from "./icons.js";
 import { jsonBlock } from "./json.js";
 import { follow } from "./log.js";
@@ -17,7 +17,7 @@ const PERMANENT = new Set([64, 65, 66, 77, 78, 100]);
 
 export default function job(page) {
   const id = page.route.path[1] ?? "";
-  let data, audit, why, problem, due = 0;
+  let data, audit, why, children, problem, due = 0;
   const log = follow(id, page.signal, () => data?.state === "cur");
 
   async function load() {
@@ -33,7 +33,10 @@ export default function job(page) {
     const path = "jobs/" + encodeURIComponent(id);
     // Beside the job itself these are extras: one that fails is left out, not an error of the page.
     const extra = (part) => get(`${path}/${part}`, null, page.signal).catch(() => null);
-    [audit, why] = await Promise.all([extra("audit"), data.state === "new" || data.state === "hold" ? extra("why") : null]);
+    [audit, why, children] = await Promise.all([
+      extra("audit"), data.state === "new" || data.state === "hold" ? extra("why") : null,
+      may("read") && get("jobs", { parent: id, limit: 12 }, page.signal).catch(() => null),
+    ]);
     page.draw();
     log.look();
   }
@@ -64,12 +67,12 @@ export default function job(page) {
       }
       return h("div", { class: "job-page" }, problem ? trouble(problem, load) : loading(10));
     }
-    page.title(`${data.type} ${shortId(id)}`);
+    page.title(`${typeOf(data)} ${shortId(id)}`);
     return h("div", { class: "job-page" },
-      h("nav", { class: "crumbs", "aria-label": "Where" }, h("a", { href: link("jobs") }, "Jobs"), icon("chevron"), h("a", { href: link("jobs", { type: data.type }) }, data.type)),
+      h("nav", { class: "crumbs", "aria-label": "Where" }, h("a", { href: link("jobs") }, "Jobs"), icon("chevron"), data.type ? h("a", { href: link("jobs", { type: data.type }) }, data.type) : typeOf(data)),
       h("header", { class: "job-head" },
         h("div", null,
-          h("h1", null, data.type, " ", badge(data)),
+          h("h1", null, typeOf(data), " ", badge(data)),
           h("p", { class: "id" }, h("code", null, id), copyButton(id, "Copy the id"))),
         h("div", { class: "buttons" },
           verbsFor(data).map((verb) => h("button", { key: verb, class: verb === "delete" ? "danger" : "", onclick: () => run(verb) }, NAMES[verb])),
@@ -124,18 +127,20 @@ export default function job(page) {
     // The record gets an attempt at its end; the one that runs is known by its start.
     if (data.state === "cur" && data.started_at && (list.at(-1)?.ended_at || !list.length)) list.push({ n: data.attempt, started_at: data.started_at });
     if (!list.length) return null;
+    const measured = list.some((one) => one.cpu_s !== undefined || one.max_rss !== undefined);
+    const heads = ["", "Started", "Took", "Ended", ...(measured ? ["CPU", "Memory"] : [])];
     return section("Attempts", h("span", { class: "dim" }, data.max_attempts ? `${exactCount(data.attempt)} of ${exactCount(data.max_attempts)}` : exactCount(data.attempt)),
       h("div", { class: "scroll" }, h("table", { class: "attempts" },
-        h("thead", null, h("tr", null, ["", "Started", "Took", "Ended", "CPU", "Memory"].map((name, index) => h("th", { scope: "col", class: index === 0 || index === 2 || index > 3 ? "num" : "" }, name)))),
+        h("thead", null, h("tr", null, heads.map((name, index) => h("th", { scope: "col", class: index === 0 || index === 2 || index > 3 ? "num" : "" }, name)))),
         h("tbody", null, list.map((one, index) => [
           h("tr", { key: "a" + index },
             h("td", { class: "num dim" }, one.n),
             h("td", null, when(one.started_at)),
             h("td", { class: "num" }, one.ended_at ? duration((Date.parse(one.ended_at) - Date.parse(one.started_at)) / 1000) : since(one.started_at)),
             h("td", null, ending(one)),
-            h("td", { class: "num" }, duration(one.cpu_s)),
-            h("td", { class: "num" }, bytes(one.max_rss))),
-          (one.error || index < list.length - 1 || data.phase === "retry") && one.ended_at && h("tr", { key: "n" + index, class: "note-row" }, h("td"), h("td", { colspan: 5 }, one.error && h("span", { class: "error" }, one.error.message ?? one.error.code ?? String(one.error)), " ", next(one, list[index + 1])))])))));
+            measured && h("td", { class: "num" }, duration(one.cpu_s)),
+            measured && h("td", { class: "num" }, bytes(one.max_rss))),
+          (one.error || index < list.length - 1 || data.phase === "retry") && one.ended_at && h("tr", { key: "n" + index, class: "note-row" }, h("td"), h("td", { colspan: heads.length - 1 }, one.error && h("span", { class: "error" }, one.error.message ?? one.error.code ?? String(one.error)), " ", next(one, list[index + 1])))])))));
   }
 
   function ending(one) {
@@ -159,7 +164,7 @@ export default function job(page) {
 
   function auditSection() {
     if (!audit?.lines?.length) return null;
-    const known = new Set(["ts", "seq", "event", "job", "type", "from", "to", "attempt", "by", "prev", "node", "record", "record_sha256", "head", "tail", "bytes", "uid", "file", "before", "after"]);
+    const known = new Set(["ts", "seq", "event", "job", "type", "from", "to", "attempt", "by", "prev", "node", "record", "submitted_at", "record_sha256", "head", "tail", "bytes", "uid", "file", "before", "after"]);
     const word = ([name, value]) => (name.endsWith("_us") ? `${name.slice(0, -3)} ${duration(value / 1e6)}` : `${name.replace(/_/g, " ")} ${value}`);
     return section("Audit", h("span", { class: "dim" }, plural(audit.lines.length, "line")),
       h("div", { class: "scroll" }, h("table", { class: "audit" },
@@ -180,7 +185,7 @@ export default function job(page) {
         row("Submitted", when(data.submitted_at), by && ` by ${by.subject ?? by.user ?? by.uid}`),
         row("Started", data.started_at && when(data.started_at)),
         row("Finished", data.finished_at && when(data.finished_at)),
-        row("Due", data.due && data.state === "new" && when(data.due)),
+        row("Due", data.due && (data.phase === "scheduled" || data.phase === "retry") && when(data.due)),
         row("Expires", data.expires_at && when(data.expires_at)),
         row("Waited", data.wait_s !== undefined && duration(data.wait_s)),
         row("Ran", data.run_s !== undefined && duration(data.run_s)),
@@ -204,17 +209,18 @@ export default function job(page) {
   }
 
   function family() {
-    const { parent, after = [], children = [], children_total: many } = data;
-    if (!parent && !after.length && !children.length) return null;
-    const one = (child) => h("li", { key: child.id }, badge(child), h("a", { href: jobLink(child.id) }, child.type, " ", h("code", null, shortId(child.id))));
+    const { parent, after = [] } = data;
+    const { jobs: mine = [], total: many } = children || {};
+    if (!parent && !after.length && !mine.length) return null;
+    const one = (child) => h("li", { key: child.id }, badge(child), h("a", { href: jobLink(child.id) }, typeOf(child), " ", h("code", null, shortId(child.id))));
     return section("Family", null,
       parent && [h("h3", null, "Parent"), h("ul", { class: "family" }, h("li", null, h("a", { href: jobLink(parent) }, h("code", null, parent))))],
       after.length > 0 && [h("h3", null, "Runs after"), h("ul", { class: "family" }, after.map((other) => {
         const name = other.id ?? other;
         return h("li", null, other.state && badge(other), name.startsWith("batch:") ? h("a", { href: link("jobs", { batch: name.slice(6) }) }, name) : h("a", { href: jobLink(name) }, h("code", null, name)));
       }))],
-      children.length > 0 && [h("h3", null, "Children ", h("span", { class: "dim" }, exactCount(many ?? children.length))), h("ul", { class: "family" }, children.slice(0, 12).map(one)),
-        (many ?? children.length) > 12 && h("a", { href: link("jobs", { parent: id }) }, `All ${exactCount(many)}`)]);
+      mine.length > 0 && [h("h3", null, "Children ", h("span", { class: "dim" }, exactCount(many))), h("ul", { class: "family" }, mine.map(one)),
+        many > mine.length && h("a", { href: link("jobs", { parent: id }) }, `All ${exactCount(many)}`)]);
   }
 }
 

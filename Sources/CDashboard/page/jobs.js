@@ -1,10 +1,10 @@
 // The list of jobs: what is asked for lives in the address, rows change in place as jobs move, and new ones wait behind
 // "23 new" while somebody is reading further down.
 
-import { act, actOnMany, NAMES } from "./actions.js";
+import { act, actOnMany, fits, NAMES } from "./actions.js";
 import { get, may } from "./api.js";
 import { h } from "./dom.js";
-import { count, duration, exactCount, plural, shortId, since, when } from "./format.js";
+import { count, duration, exactCount, plural, shortId, since, typeOf, when } from "./format.js";
 import { badge, icon, phaseOf, STATES } from "./icons.js";
 import { go, jobLink, link, replace } from "./route.js";
 import { empty, failed, keepsItsMeaning, loading, meta, progress, trouble } from "./ui.js";
@@ -19,7 +19,7 @@ const MOST_FRESH = 999;
 export default function jobs(page) {
   let rows = [], next, total, complete = true, problem, busy = true, loaded = false;
   let queue, types = [];
-  let selected = new Set(), all = false, cursor = -1, railOpen = false, typing;
+  let selected = new Set(), all = false, cursor = -1, railOpen = false, typing, typed = null;
   const fresh = new Map();
   const query = () => page.route.query;
   const filterOf = () => Object.fromEntries(FILTERS.map((name) => [name, query().getAll(name)]).filter(([, values]) => values.length));
@@ -65,6 +65,9 @@ export default function jobs(page) {
 
   /** Another filter in the same view. */
   page.moved = () => {
+    // Unless it was typed there, what the box holds is no longer what is asked for.
+    const box = document.getElementById("search");
+    if (box && (query().get("q") ?? "") !== typed) box.value = query().get("q") ?? "";
     selected = new Set();
     all = false;
     cursor = -1;
@@ -89,7 +92,7 @@ export default function jobs(page) {
     return !values.length || values.some(test);
   };
   function matches(job) {
-    const text = () => [job.id, job.type, ...(job.tags ?? []), JSON.stringify(job.meta ?? {}), job.error?.message ?? ""].join("\n").toLowerCase();
+    const text = () => [job.id, job.type ?? "", ...(job.tags ?? []), JSON.stringify(job.meta ?? {}), job.error?.message ?? ""].join("\n").toLowerCase();
     return has("state", (value) => value === job.state || value === phaseOf(job) || value === job.outcome) && has("type", (value) => value === job.type) &&
       query().getAll("tag").every((value) => job.tags?.includes(value)) && has("batch", (value) => value === job.batch) && has("parent", (value) => value === job.parent) &&
       has("q", (value) => text().includes(value.toLowerCase())) && !["error_group", "schedule", "to", "submitted_by"].some((name) => query().has(name));
@@ -145,7 +148,7 @@ export default function jobs(page) {
     if (all) {
       const { since: span, ...filter } = asked({});
       did = await actOnMany(verb, { filter });
-    } else if (selected.size) did = await actOnMany(verb, { ids: [...selected] });
+    } else if (selected.size) did = await actOnMany(verb, { ids: rows.filter((row) => selected.has(row.id) && fits(verb, row)).map((row) => row.id) });
     else if (target[0]) return act(verb, target[0]);
     if (did) {
       selected = new Set();
@@ -248,13 +251,13 @@ export default function jobs(page) {
   }
 
   function toolbar() {
-    const typed = ({ target }) => {
+    const wait = ({ target }) => {
       clearTimeout(typing);
       typing = setTimeout(() => search(target.value), 250);
     };
     return h("form", { class: "toolbar", role: "search", onsubmit: (event) => (event.preventDefault(), clearTimeout(typing), search(event.target.elements.search.value, true)) },
       h("label", { class: "search" }, icon("search"), h("span", { class: "sr" }, "Search"),
-        h("input", { id: "search", name: "search", type: "search", value: query().get("q") ?? "", placeholder: "Id, tag, meta, error … or type:send-email", autocomplete: "off", spellcheck: "false", oninput: typed }),
+        h("input", { id: "search", name: "search", type: "search", value: query().get("q") ?? "", placeholder: "Id, tag, meta, error … or type:send-email", autocomplete: "off", spellcheck: "false", oninput: wait }),
         h("kbd", null, "/")),
       h("span", { class: "total", role: "status" }, loaded && !problem ? [h("strong", null, exactCount(total)), ` ${total === 1 ? "job" : "jobs"}`, !complete && h("span", { class: "dim", title: "The search stopped at its limit." }, " at least")] : ""));
   }
@@ -271,6 +274,7 @@ export default function jobs(page) {
     });
     if (!entered && /(?:^|\s)(state|type|tag|batch|parent|schedule):/.test(text)) return;
     if (entered) document.activeElement?.blur();
+    typed = rest.trim();
     change({ ...found, q: rest.trim() }, !Object.keys(found).length);
   }
 
@@ -316,9 +320,9 @@ export default function jobs(page) {
     const running = job.state === "cur";
     const phase = phaseOf(job);
     return h("tr", { key: job.id, class: (job.left ? "left " : "") + (job.gone ? "gone " : "") + (index === cursor ? "at " : "") + (selected.has(job.id) ? "chosen" : ""), title: job.left ? "It no longer matches the filter." : null, onclick: (event) => clicked(event, job) },
-      may("operate") && h("td", { class: "check" }, h("input", { type: "checkbox", "aria-label": `Select ${job.type} ${job.id}`, checked: selected.has(job.id), onchange: () => toggle(job.id) })),
+      may("operate") && h("td", { class: "check" }, h("input", { type: "checkbox", "aria-label": `Select ${typeOf(job)} ${job.id}`, checked: selected.has(job.id), onchange: () => toggle(job.id) })),
       h("td", { class: "state" }, badge(job)),
-      h("td", { class: "job" }, h("a", { href: jobLink(job.id), title: job.id }, h("span", { class: "type" }, job.type), " ", h("code", null, shortId(job.id)))),
+      h("td", { class: "job" }, h("a", { href: jobLink(job.id), title: job.id }, h("span", { class: "type" }, typeOf(job)), " ", h("code", null, shortId(job.id)))),
       h("td", { class: "what" }, about(job, running, phase)),
       h("td", { class: "num prio" }, job.priority === 5 ? h("span", { class: "dim" }, "5") : job.priority),
       h("td", { class: "num try" }, job.attempt > 1 ? job.attempt : h("span", { class: "dim" }, job.attempt || "–")),

@@ -21,16 +21,19 @@ export function follow(id, signal, running) {
     clearTimeout(timer);
     if (busy || signal.aborted) return;
     busy = true;
+    let more = false;
     try {
       const piece = await getLog(id, next, signal);
-      if (piece.next < next) {
-        // Another attempt began a new log.
+      if (piece.size < next) {
+        // Another log took its place.
         text.textContent = "";
         decoder = new TextDecoder();
         next = 0;
+        more = piece.size > 0;
       } else {
-        append(decoder.decode(piece.text, { stream: true }));
-        next = Math.max(piece.next, next);
+        append(decoder.decode(piece.data, { stream: true }));
+        next = piece.end;
+        more = next < piece.size && piece.data.byteLength > 0;
       }
       note = next ? "" : "Nothing was written.";
     } catch (error) {
@@ -39,6 +42,7 @@ export function follow(id, signal, running) {
     }
     busy = false;
     text.dataset.note = next ? "" : note;
+    if (more) return look();
     if (running() && !document.hidden) timer = setTimeout(look, 1_000);
     else if (running()) timer = setTimeout(look, 4_000);
   }

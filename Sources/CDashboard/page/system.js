@@ -3,7 +3,7 @@
 
 import { get } from "./api.js";
 import { h } from "./dom.js";
-import { bytes, percent, since, when } from "./format.js";
+import { bytes, percent, plural, since, when } from "./format.js";
 import { icon } from "./icons.js";
 import { loading, section, trouble } from "./ui.js";
 
@@ -13,7 +13,7 @@ export default function system(page) {
   let data, queue, stats, problem;
   async function load() {
     try {
-      [data, queue, stats] = await Promise.all([get("system", null, page.signal), get("queue", null, page.signal), get("stats", null, page.signal)]);
+      [data, queue, stats] = await Promise.all([get("system", null, page.signal).catch((error) => (error.status === 404 ? {} : Promise.reject(error))), get("queue", null, page.signal), get("stats", null, page.signal)]);
       problem = null;
     } catch (error) {
       if (error.name === "AbortError") return;
@@ -49,7 +49,7 @@ export default function system(page) {
   }
 
   function machine() {
-    const { system: now = {} } = stats;
+    const now = stats.system ?? data.system ?? {};
     const free = now.disk_free_bytes ?? data.disk?.free_bytes, all = now.disk_total_bytes ?? data.disk?.total_bytes;
     const used = all ? 1 - free / all : null;
     const gauge = (part, label) => {
@@ -61,7 +61,7 @@ export default function system(page) {
       row("Disk", used === null ? "–" : [gauge(used, "Disk used"), ` ${bytes(free)} free of ${bytes(all)}`]),
       row("CPU", now.cpu === undefined || now.cpu === null ? "–" : [gauge(now.cpu, "CPU in use"), " ", percent(now.cpu, 0)]),
       row("Load", now.load1 === undefined || now.load1 === null ? "–" : now.load1.toFixed(2)),
-      row("Memory of jobspool", bytes(now.memory_bytes ?? data.memory?.daemon_bytes))));
+      row("Memory", now.memory_bytes === undefined ? "–" : now.memory_total_bytes ? [gauge(now.memory_bytes / now.memory_total_bytes, "Memory in use"), ` ${bytes(now.memory_bytes)} of ${bytes(now.memory_total_bytes)}`] : bytes(now.memory_bytes))));
   }
 
   function auditLog() {
@@ -74,7 +74,8 @@ export default function system(page) {
 
   function clients() {
     const { clients: list } = data;
-    if (!list) return null;
+    if (list === undefined || list === null) return null;
+    if (typeof list === "number") return section("Connected", null, h("p", null, plural(list, "live connection")));
     if (!Array.isArray(list)) return section("Connected", null, h("p", null, typeof list === "object" ? JSON.stringify(list) : String(list)));
     return section(["Connected ", h("span", { class: "dim" }, list.length)], null,
       h("table", { class: "audit" }, h("tbody", null, list.map((one) => h("tr", null, h("td", null, h("strong", null, one.subject ?? "no name")), h("td", { class: "dim" }, [one.role, one.address].filter(Boolean).join(" · ")), h("td", { class: "num" }, one.since && since(one.since)))))));

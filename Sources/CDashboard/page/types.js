@@ -64,7 +64,12 @@ export default function types(page) {
     const head = ["Type", ["Running", "num"], ["Waiting", "num"], ["Success", "num"], ["Median", "num"], ["95 %", "num"], "24 hours", "Limits", ""];
     return h("div", { class: "scroll" }, keepsItsMeaning(h("table", { class: "types stack" },
       h("thead", null, h("tr", null, head.map((name) => h("th", { scope: "col", class: Array.isArray(name) ? name[1] : "" }, Array.isArray(name) ? name[0] : name)))),
-      h("tbody", null, data.types.map(row)))));
+      h("tbody", null, data.types.filter(isOfInterest).map(row)))));
+  }
+
+  /** The reserved type of notices is everywhere, and where there are none it says nothing. */
+  function isOfInterest(one) {
+    return one.type !== "jobspool.notify" || one.running || one.waiting || typeof one.success_rate === "number";
   }
 
   function row(one) {

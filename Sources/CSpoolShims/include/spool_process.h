@@ -83,4 +83,7 @@ int spool_wall_timer_set(int fd, int64_t seconds, int64_t nanoseconds);
    what is used again comes back from the page cache). Returns how many segments were let go. */
 int spool_release_text(void);
 
+/* Gives the calling thread less of the processor than others (nice 10). */
+void spool_yield_to_others(void);
+
 #endif

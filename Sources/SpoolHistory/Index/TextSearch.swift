@@ -44,15 +44,30 @@ struct TextSearch {
       upper.withUnsafeBufferPointer { upper in
         let bytes = base.assumingMemoryBound(to: UInt8.self)
         let (small, capital) = (lower[anchor], upper[anchor])
+        func isAt(_ at: Int) -> Bool {
+          let start = bytes + (at - anchor)
+          var place = 0
+          while place < length, start[place] == lower[place] || start[place] == upper[place] { place += 1 }
+          return place == length
+        }
         var at = anchor
         let last = text.count - length + anchor
-        while at <= last {
-          if bytes[at] == small || bytes[at] == capital {
-            let start = bytes + (at - anchor)
-            var place = 0
-            while place < length, start[place] == lower[place] || start[place] == upper[place] { place += 1 }
-            if place == length { return true }
+        if small == capital || small == capital | 0x20 {
+          // Eight at a time: a byte that is the one looked for becomes zero.
+          let fold: UInt64 = small == capital ? 0 : 0x2020_2020_2020_2020
+          let pattern = UInt64(small) &* 0x0101_0101_0101_0101
+          while at + 7 <= last {
+            let word = (UnsafeRawPointer(bytes + at).loadUnaligned(as: UInt64.self) | fold) ^ pattern
+            if (word &- 0x0101_0101_0101_0101) & ~word & 0x8080_8080_8080_8080 != 0 {
+              for next in at..<at + 8 where (bytes[next] == small || bytes[next] == capital) && isAt(next) {
+                return true
+              }
+            }
+            at += 8
           }
+        }
+        while at <= last {
+          if bytes[at] == small || bytes[at] == capital, isAt(at) { return true }
           at += 1
         }
         return false

@@ -95,7 +95,7 @@ final class EventHub: Sendable {
       }
       if ContinuousClock.now >= statsDue {
         statsDue = .now + interval
-        if clientCount > 0, let text = try? await EventHub.stats(web) { publish(text, row: nil, sequence: 0) }
+        if clientCount > 0, let text = try? await EventHub.stats(web) { publish([Draft(text: text)]) }
       }
       if isForgotten {
         _ = try? await web.blocking { web.feed.listen(nil) }
@@ -113,28 +113,38 @@ final class EventHub: Sendable {
   }
 
   private func publish(_ news: HistoryFeed.News) {
-    for event in news.events {
-      publish(EventHub.text(of: event), row: event.row, sequence: event.sequence, isKept: event.event != nil)
-    }
-    for alert in news.alerts {
-      publish(EventHub.text("job-alert") { alert.write(to: &$0) }, row: nil, sequence: 0)
-    }
+    publish(
+      news.events.map {
+        Draft(text: EventHub.text(of: $0), row: $0.row, sequence: $0.sequence, isKept: $0.event != nil)
+      }
+        + news.alerts.map { alert in Draft(text: EventHub.text("job-alert") { alert.write(to: &$0) }) })
   }
 
-  private func publish(_ text: ByteBuffer, row: JobRow?, sequence: UInt32, isKept: Bool = false) {
-    let (message, clients) = state.withLockedValue { state in
-      let message = Message(index: state.next, sequence: sequence, row: row, text: text)
-      state.next += 1
-      if isKept {
-        state.kept.append(message)
-        if state.kept.count > EventHub.mostKept + 512 {
-          state.floor = state.kept[511].sequence
-          state.kept.removeFirst(512)
-        }
+  private struct Draft {
+    var text: ByteBuffer
+    var row: JobRow?
+    var sequence: UInt32 = 0
+    var isKept = false
+  }
+
+  /// All that one look found goes to each client in one piece.
+  private func publish(_ drafts: [Draft]) {
+    let (messages, clients) = state.withLockedValue { state in
+      var messages: [Message] = []
+      for draft in drafts {
+        let message = Message(index: state.next, sequence: draft.sequence, row: draft.row, text: draft.text)
+        state.next += 1
+        messages.append(message)
+        if draft.isKept { state.kept.append(message) }
       }
-      return (message, Array(state.clients.values))
+      if state.kept.count > EventHub.mostKept + 512 {
+        let surplus = state.kept.count - EventHub.mostKept
+        state.floor = state.kept[surplus - 1].sequence
+        state.kept.removeFirst(surplus)
+      }
+      return (messages, Array(state.clients.values))
     }
-    for client in clients { client.offer(message) }
+    for client in clients { client.offer(messages) }
   }
 
   // MARK: Texts

@@ -302,15 +302,18 @@ final class EventsClient: ChannelInboundHandler, @unchecked Sendable {
   // MARK: What the client hears
 
   /// From any thread.
-  func offer(_ message: EventHub.Message) {
+  func offer(_ messages: [EventHub.Message]) {
     loop?.execute { [self] in
       guard context != nil, !isClosing else { return }
-      if let row = message.row {
-        guard let filter, message.index >= from, filter.matches(row) else { return }
-      } else if identity?.role.may(.read) != true {
-        return
+      let seesAll = identity?.role.may(.read) == true
+      for message in messages {
+        if let row = message.row {
+          guard let filter, message.index >= from, filter.matches(row) else { continue }
+        } else if !seesAll {
+          continue
+        }
+        queue(message.text)
       }
-      queue(message.text)
       flush()
     }
   }

@@ -1,0 +1,69 @@
+/// A thread for work that the engine does not wait for: the audit log's index, the end of a checkpoint, the files of notices.
+/// It begins with its first task, and does one after another.
+internal import CSpoolShims
+internal import Glibc
+
+package final class Clerk: @unchecked Sendable {
+  private var mutex = pthread_mutex_t()
+  private var wakeup = pthread_cond_t()
+  private var tasks: [@Sendable () -> Void] = []
+  private var stopping = false
+  private var thread: pthread_t?
+  private let yields: Bool
+
+  /// - Parameter yields: leaves the processor to others who want it (nice).
+  package init(yields: Bool) {
+    self.yields = yields
+    pthread_mutex_init(&mutex, nil)
+    pthread_cond_init(&wakeup, nil)
+  }
+
+  /// Has it done on the clerk's thread.
+  package func run(_ task: @escaping @Sendable () -> Void) {
+    pthread_mutex_lock(&mutex)
+    tasks.append(task)
+    pthread_cond_signal(&wakeup)
+    pthread_mutex_unlock(&mutex)
+    guard thread == nil else { return }
+    var made = pthread_t()
+    let failure = pthread_create(
+      &made, nil,
+      { argument in
+        guard let argument else { return nil }
+        Unmanaged<Clerk>.fromOpaque(argument).takeRetainedValue().work()
+        return nil
+      }, Unmanaged.passRetained(self).toOpaque())
+    precondition(failure == 0, "no thread for the clerk: \(String(cString: strerror(failure)))")
+    thread = made
+  }
+
+  /// Returns when everything it was given is done, and the thread has ended.
+  package func stop() {
+    guard let thread else { return }
+    pthread_mutex_lock(&mutex)
+    stopping = true
+    pthread_cond_signal(&wakeup)
+    pthread_mutex_unlock(&mutex)
+    pthread_join(thread, nil)
+    self.thread = nil
+  }
+
+  /// What takes long asks now and then.
+  package var isStopping: Bool {
+    pthread_mutex_lock(&mutex)
+    defer { pthread_mutex_unlock(&mutex) }
+    return stopping
+  }
+
+  private func work() {
+    if yields { spool_yield_to_others() }
+    while true {
+      pthread_mutex_lock(&mutex)
+      while tasks.isEmpty && !stopping { pthread_cond_wait(&wakeup, &mutex) }
+      let task = tasks.isEmpty ? nil : tasks.removeFirst()
+      pthread_mutex_unlock(&mutex)
+      guard let task else { return }
+      task()
+    }
+  }
+}
