@@ -168,10 +168,16 @@ package final class Engine {
     let recovery = Recovery(
       transitions: transitions, maxJobBytes: settings.daemon.maxJobBytes, now: now,
       policy: { [settings] in settings.handlers[$0]?.retry }, random: effects.random)
+    let hadPowerCut = !previous.wasClean && previous.boot != Effects.bootID
+    transitions.mendsTorn = hadPowerCut
+    let takenUp = hadPowerCut ? try recovery.takeUpEnds() : 0
     var report = try recovery.run()
-    if !previous.wasClean, previous.boot != Effects.bootID { report.repaired += try recovery.completeTornEnds() }
+    if hadPowerCut { report.repaired += try recovery.completeTornEnds() }
     for problem in report.problems { raise("recovery", problem) }
-    if !report.isEmpty {
+    if !report.isEmpty || hadPowerCut {
+      if hadPowerCut {
+        logger.notice("the machine went down with the daemon at work; \(takenUp + report.repaired) files were mended")
+      }
       logger.notice(
         "recovered \(report.crashed) interrupted, \(report.completed) finished, \(report.returned) unstarted jobs")
       try transitions.audit.append(.recovered, at: now) { writer in
@@ -206,17 +212,27 @@ package final class Engine {
     keepHouse()
   }
 
-  /// Writes `daemon_started`; tells whether the daemon before us stopped in order, and in which boot it began.
+  /// Writes `daemon_started`; tells whether the daemon before us stopped in order, and in which boot it began. A start of
+  /// this boot that did not get through its recovery does not count: the one before it is still to be made good.
   private func noteStart(_ now: WallTime) throws(SpoolError) -> (wasClean: Bool, boot: String?) {
     var last: AuditEvent?
     var boot: String?
+    var isSettled = false
+    var hasStartedBefore = false
     for file in try AuditFile.list(spool).reversed() where file.node == node && boot == nil {
       try MappedFile(file.name, in: spool).linesBackwards { line in
         guard let event = AuditLineHead(line)?.event else { return true }
         last = last ?? event
+        if event == .recovered || event == .daemonStopped {
+          isSettled = true
+          if hasStartedBefore { boot = Effects.bootID }
+          return boot == nil
+        }
         guard event == .daemonStarted else { return true }
-        boot = (try? JSONReader.parse(Array(line)))?["boot"]?.string ?? ""
-        return false
+        let began = (try? JSONReader.parse(Array(line)))?["boot"]?.string ?? ""
+        hasStartedBefore = began == Effects.bootID && !isSettled
+        if !hasStartedBefore { boot = began }
+        return boot == nil
       }
     }
     let audit = transitions.audit
