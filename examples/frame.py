@@ -12,6 +12,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(HERE)
@@ -76,7 +78,8 @@ class Example(daemon.Spool):
         with open(self.at(file)) as source:
             text = source.read()
         for old, new in changes:
-            check(old in text, f"{file} has: {old}")
+            if old not in text:
+                check(False, f"{file} has: {old}")
             text = text.replace(old, new)
         reloaded = len(self.reloads())
         self.configure(text, file)
@@ -85,6 +88,27 @@ class Example(daemon.Spool):
 
     def reloads(self):
         return [event for event in self.audit() if event["event"] == "config_reloaded"]
+
+    def serve(self):
+        """The daemon with its web program, on a port of its own; `http` then calls it as an admin."""
+        daemon.program("jobspool-web")
+        with open(self.at("jobspool.toml")) as file:
+            self.configure(file.read() + '\n[web]\nlisten = "127.0.0.1:0"\n')
+        mark = os.path.getsize(self.log) if os.path.exists(self.log) else 0
+        self.start("--config", self.at("jobspool.toml"))
+        ports = until(lambda: re.findall(rb" on http://127\.0\.0\.1:(\d+)", self.said(mark)), "the web program listens")
+        self.url = f"http://127.0.0.1:{int(ports[-1])}"
+        self.bearer = self.cli("token", "create", "--role", "admin", "--subject", "admin").split()[-1]
+
+    def http(self, method, path, body=None):
+        """Status and what the API answered, as an object."""
+        request = urllib.request.Request(self.url + path, json.dumps(body).encode() if body is not None else None, method=method,
+                                         headers={"Authorization": f"Bearer {self.bearer}", "Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.status, json.loads(answer.read() or b"null")
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read() or b"null")
 
     def kill(self):
         """kill -9 of the daemon."""
@@ -106,6 +130,13 @@ class Example(daemon.Spool):
 def fresh(name):
     """The folder that `start` runs in, made anew."""
     folder = os.path.join(TOP, ".build", "examples", name)
+    try:
+        with open(os.path.join(folder, "spool", "status.json")) as file:
+            pid = json.load(file)["pid"]
+        if daemon.alive(pid):
+            sys.exit(f"it runs already, as process {pid}: end that first")
+    except FileNotFoundError:
+        pass
     shutil.rmtree(folder, ignore_errors=True)
     return folder
 

@@ -51,7 +51,8 @@ struct ScheduleList: ParsableCommand {
     Console.write(Array(table.text.utf8))
     let enabled = rows.count { $0.enabled }
     let running = rows.count { $0.running }
-    Console.line("\n\(rows.count == 1 ? "1 schedule" : "\(rows.count) schedules"), \(enabled) enabled, \(running) running")
+    let total = rows.count == 1 ? "1 schedule" : "\(rows.count) schedules"
+    Console.line("\n\(total), \(enabled) enabled, \(running) running")
   }
 }
 
