@@ -55,13 +55,17 @@ let webTargets: [Target] = [
     name: "WebAPITests",
     dependencies: [
       "WebAPI", "JobModel", "SpoolStore", "SpoolConfig", "SpoolHistory", "SpoolTestSupport",
-      .product(name: "HummingbirdTesting", package: "hummingbird"),
+      "JobSecrets", .product(name: "NIOEmbedded", package: "swift-nio"),
     ] + webStack,
     swiftSettings: strict),
 ]
 
 let package = Package(
   name: "jobspool",
+  products: [
+    // What other Swift programs may use; everything else is ours.
+    .library(name: "JobspoolClient", targets: ["JobspoolClient"])
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
@@ -122,6 +126,17 @@ let package = Package(
       ],
       swiftSettings: strict),
 
+    // The library for Swift programs: submit, ask, wait, handle. The only public API.
+    .target(
+      name: "JobspoolClient",
+      dependencies: ["JobModel", "JobSchema", "JobSecrets", "SpoolStore", "SpoolConfig", "CSpoolShims"],
+      swiftSettings: strict),
+    // Benchmarks, never packaged. The rest of them is bench.py, which compiles limits.c.
+    .executableTarget(
+      name: "spoolbench", dependencies: ["JobspoolClient"],
+      exclude: ["bench.py", "peers.py", "plot.py", "limits.c", "requirements.txt", "install-peers"],
+      swiftSettings: strict),
+
     // The only user of libinotifytools, and a program of its own: the library is GPL-2.0-only.
     .systemLibrary(name: "CInotifyTools", providers: [.apt(["libinotifytools0-dev"])]),
     .executableTarget(
@@ -160,6 +175,9 @@ let package = Package(
     .testTarget(
       name: "CommandTests",
       dependencies: ["jobspool", "jobspool-watch", "JobModel", "SpoolStore", "CSpoolShims", "SpoolTestSupport"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "JobspoolClientTests", dependencies: ["JobspoolClient", "JobModel", "SpoolStore", "SpoolTestSupport"],
       swiftSettings: strict),
     // The documents and the tree agree.
     .testTarget(name: "HouseRulesTests", dependencies: ["JobModel"], swiftSettings: strict),

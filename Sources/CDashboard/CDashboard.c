@@ -30,9 +30,6 @@ static const unsigned char dom_js[] = {
 static const unsigned char edit_js[] = {
 #embed "page/edit.js"
 };
-static const unsigned char edit_js[] = {
-#embed "page/edit.js"
-};
 static const unsigned char format_js[] = {
 #embed "page/format.js"
 };
@@ -102,7 +99,6 @@ static const struct dashboard_file files[] = {
     SCRIPT("/assets/charts.js", charts_js),
     SCRIPT("/assets/dead.js", dead_js),
     SCRIPT("/assets/dom.js", dom_js),
-    SCRIPT("/assets/edit.js", edit_js),
     SCRIPT("/assets/edit.js", edit_js),
     SCRIPT("/assets/format.js", format_js),
     SCRIPT("/assets/health.js", health_js),

@@ -64,7 +64,7 @@ extension Engine {
       throw error
     }
     if isForged {
-      rejectForged(claim, now: now)
+      try reject(claim, orRewind: id, now: now)
       return false
     }
     proven[id] = nil
@@ -224,7 +224,7 @@ extension Engine {
         try putBack(claim)
         throw error
       }
-      if isForged { return rejectForged(claim, now: now) }
+      if isForged { return try reject(claim, orRewind: id, now: now) }
     }
     let record = JobRecord.taken(from: claim, submitter: submitter(claim.uid), node: node)
     switch claim.content {
@@ -320,6 +320,24 @@ extension Engine {
     if job.subject != nil { return !accounts.mayVouch(uid) }
     guard let text = job.recordBytes else { return false }
     return try !isProven(id, text)
+  }
+
+  /// After a power cut the record may be one of ours whose line got lost: then it goes back as it was before that run.
+  private func reject(_ claim: consuming Claim, orRewind id: String, now: WallTime) throws(SpoolError) {
+    let record = transitions.mendsTorn ? try AuditReader.traces(of: [id], in: spool, index: index)[id]?.record : nil
+    guard try transitions.rewind(claim, to: record) else { return rejectForged(claim, now: now) }
+    if try !transitions.unclaim(claim) {
+      // Somebody dropped the same id meanwhile.
+      try settleTwin(id, now: now)
+      guard try transitions.unclaim(claim) else {
+        throw SpoolError(
+          .exists, "\(id) cannot go back to new: its place is taken again and again",
+          path: spool.path(of: id, in: .new))
+      }
+    }
+    occupied[id] = nil
+    incoming.append(id)
+    turnSoon()
   }
 
   /// Nothing of the record is believed, so nothing of it is kept but the bytes beside it.

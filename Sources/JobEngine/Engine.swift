@@ -107,6 +107,8 @@ package final class Engine {
   /// To be brought up to date however little there is.
   var indexIsOwed = false
   var indexAgainAt = Duration.zero
+  /// So much of the log is not covered that each look-up takes long.
+  var indexIsFar = false
   let clerk = Clerk(yields: true)
   /// Writes the files of notices.
   let courier = Clerk(yields: false)
@@ -166,10 +168,16 @@ package final class Engine {
     let recovery = Recovery(
       transitions: transitions, maxJobBytes: settings.daemon.maxJobBytes, now: now,
       policy: { [settings] in settings.handlers[$0]?.retry }, random: effects.random)
+    let hadPowerCut = !previous.wasClean && previous.boot != Effects.bootID
+    transitions.mendsTorn = hadPowerCut
+    let takenUp = hadPowerCut ? try recovery.takeUpEnds() : 0
     var report = try recovery.run()
-    if !previous.wasClean, previous.boot != Effects.bootID { report.repaired += try recovery.completeTornEnds() }
+    if hadPowerCut { report.repaired += try recovery.completeTornEnds() }
     for problem in report.problems { raise("recovery", problem) }
-    if !report.isEmpty {
+    if !report.isEmpty || hadPowerCut {
+      if hadPowerCut {
+        logger.notice("the machine went down with the daemon at work; \(takenUp + report.repaired) files were mended")
+      }
       logger.notice(
         "recovered \(report.crashed) interrupted, \(report.completed) finished, \(report.returned) unstarted jobs")
       try transitions.audit.append(.recovered, at: now) { writer in
@@ -187,7 +195,10 @@ package final class Engine {
     }
     retell(left)
     if !previous.wasClean { carefulUntil = EventLoop.now + .seconds(Limits.carefulSeconds) }
-    index = try openIndex()
+    let index = try AuditIndex(spool)
+    self.index = index
+    // An old spool has a long log and no index of it: the first scan waits for that once it has seen some names.
+    indexIsFar = index.uncovered > 16 * IndexWriter.stretch
     // A new day leaves a file that is closed, and an old spool may have none of it.
     indexIsOwed = true
     try rebuildRates(now: now)
@@ -201,32 +212,27 @@ package final class Engine {
     keepHouse()
   }
 
-  /// The log's index. An old spool has a long log and none of it: it is made now, or each look-up of the start would read
-  /// all of the log.
-  private func openIndex() throws(SpoolError) -> AuditIndex {
-    let index = try AuditIndex(spool)
-    guard index.uncovered > 16 * IndexWriter.stretch else { return index }
-    logger.notice("making the audit log's index anew")
-    do throws(SpoolError) {
-      _ = try IndexWriter(spool, seed: spool_random()).update()
-      try index.refresh()
-    } catch {
-      logger.warning("\(error); look-ups in the log read all of it meanwhile")
-    }
-    return index
-  }
-
-  /// Writes `daemon_started`; tells whether the daemon before us stopped in order, and in which boot it began.
+  /// Writes `daemon_started`; tells whether the daemon before us stopped in order, and in which boot it began. A start of
+  /// this boot that did not get through its recovery does not count: the one before it is still to be made good.
   private func noteStart(_ now: WallTime) throws(SpoolError) -> (wasClean: Bool, boot: String?) {
     var last: AuditEvent?
     var boot: String?
+    var isSettled = false
+    var hasStartedBefore = false
     for file in try AuditFile.list(spool).reversed() where file.node == node && boot == nil {
       try MappedFile(file.name, in: spool).linesBackwards { line in
         guard let event = AuditLineHead(line)?.event else { return true }
         last = last ?? event
+        if event == .recovered || event == .daemonStopped {
+          isSettled = true
+          if hasStartedBefore { boot = Effects.bootID }
+          return boot == nil
+        }
         guard event == .daemonStarted else { return true }
-        boot = (try? JSONReader.parse(Array(line)))?["boot"]?.string ?? ""
-        return false
+        let began = (try? JSONReader.parse(Array(line)))?["boot"]?.string ?? ""
+        hasStartedBefore = began == Effects.bootID && !isSettled
+        if !hasStartedBefore { boot = began }
+        return boot == nil
       }
     }
     let audit = transitions.audit

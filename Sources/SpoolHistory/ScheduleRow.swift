@@ -156,7 +156,6 @@ extension SpoolReader {
       paused: status?.schedulesPaused ?? spool.hasRoot("ctl/pause-schedules"), next: nil, last: trace?.last,
       job: trace?.job, lastResult: nil, running: false)
     if let known = status?.schedules[name] {
-      row.enabled = known.enabled
       (row.next, row.last, row.job) = (known.next, known.last, known.job)
       (row.lastResult, row.running) = (known.lastResult, known.running)
     } else {

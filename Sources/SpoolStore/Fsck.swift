@@ -94,7 +94,10 @@ package struct Fsck {
     for name in others.sorted() {
       if state == .dead, name.hasSuffix(".bad"), JobID.isValid(name.dropLast(4)) {
         let id = String(name.dropLast(4))
-        if !ids.contains(id), try !spool.exists(id, in: .dead), spool.hasRoot("dead/\(name)") {
+        // Beside one in done/ it is what a power cut left of the bytes of a finished job.
+        if !ids.contains(id), try !spool.exists(id, in: .dead), try !spool.exists(id, in: .done),
+          spool.hasRoot("dead/\(name)")
+        {
           add(.badWithoutRecord, "dead/\(name)", "a refused file without its dead/\(id).json", job: id)
         }
       } else if name != ".gitkeep", !name.hasPrefix(Transitions.adoptionPrefix),

@@ -79,58 +79,6 @@ package struct Recovery {
     }
   }
 
-  // MARK: After a power cut
-
-  /// Ends that are durable in the log, and renamed, may still lack their record in the file when the machine itself went
-  /// down: only the log is synced. Everything that ended shortly before the last line is compared with it. The kernel
-  /// writes dirty pages back within 35 s by default (dirty_expire_centisecs, dirty_writeback_centisecs).
-  ///
-  /// Returns how many files were completed.
-  package func completeTornEnds(window: Duration = .seconds(120)) throws(SpoolError) -> Int {
-    var newest: [String: AuditEvent] = [:]
-    var lines: [(id: String, line: JSONValue)] = []
-    var oldest: WallTime?
-    for file in try AuditFile.list(transitions.spool).reversed() {
-      var isOver = false
-      try MappedFile(file.name, in: transitions.spool).linesBackwards { bytes in
-        guard let head = AuditLineHead(bytes) else { return true }
-        if let id = head.job, newest[id] == nil {
-          newest[id] = head.event
-          if head.event.settles || head.event == .released,
-            let line = try? JSONReader.parse(Array(bytes), rawKeys: ["record"], slack: JSONReader.ownLevels)
-          {
-            lines.append((id, line))
-          }
-        }
-        guard bytes.count > 31,
-          let time = WallTime(rfc3339: String(decoding: bytes[7..<31], as: UTF8.self))
-        else { return true }
-        if oldest == nil { oldest = WallTime(microseconds: time.microseconds - window.inMicroseconds) }
-        isOver = oldest.map { time < $0 } ?? false
-        return !isOver
-      }
-      if isOver { break }
-    }
-    var completed = 0
-    for (id, line) in lines where try completeTornEnd(id, line) { completed += 1 }
-    return completed
-  }
-
-  private func completeTornEnd(_ id: String, _ line: JSONValue) throws(SpoolError) -> Bool {
-    guard let state = line["to"]?.string.flatMap(JobState.init(rawValue:)), let head = line["head"]?.int,
-      case .raw(let record)? = line["record"],
-      let bytes = try transitions.spool.read(id, in: state, limit: recordLimit)
-    else { return false }
-    if let job = try? JobScanner.scan(bytes, id: nil) {
-      if job.recordBytes == record { return false }
-      // In new/ it may have been replaced since: then the record is another file's.
-      if state == .new, let sha256 = Recovery.record(record)?.sha256, sha256 != Digest.sha256(job.original) {
-        return false
-      }
-    }
-    return try transitions.restore(id, in: state, head: head, tail: Recovery.tail(line), record: record) == nil
-  }
-
   // MARK: Durable ends
 
   /// Only this part of a start, for those of `ids` whose end is durable and lies in `cur/` still. Returns them.
@@ -210,7 +158,7 @@ package struct Recovery {
     return sha256 != Digest.sha256(job.original)
   }
 
-  private static func tail(_ line: JSONValue) -> [UInt8] { Array((line["tail"]?.string ?? "}\n").utf8) }
+  static func tail(_ line: JSONValue) -> [UInt8] { Array((line["tail"]?.string ?? "}\n").utf8) }
 
   private func rejection(of claim: consuming Claim, _ problem: JobProblem, _ base: JobRecord) -> Settlement {
     var record = base
@@ -354,27 +302,18 @@ package struct Recovery {
       let bytes = try transitions.spool.read(id, in: .cur, limit: recordLimit)
     else { return false }
     let head: Int
-    var tail = Array("}\n".utf8)
+    var tail: [UInt8]
     if let job = try? JobScanner.scan(bytes) {
       guard let text = job.recordBytes, trace?.bearsOut(text) != true else { return false }
       head = job.head
       tail = Array(bytes[job.tail...])
     } else {
-      guard let torn = Recovery.tornHead(bytes) else { return false }
-      head = torn
-      if let settle = trace?.settle, settle["head"]?.int == torn { tail = Recovery.tail(settle) }
+      guard let job = TornText.mended(bytes, id: nil) else { return false }
+      head = job.head
+      tail = Array(job.bytes[job.tail...])
+      if let settle = trace?.settle, settle["head"]?.int == head { tail = Recovery.tail(settle) }
     }
     return try transitions.restore(id, head: head, tail: tail, record: trace?.record) == nil
-  }
-
-  /// Where the last key `jobspool` begins in a text that does not scan; nil when there is none.
-  static func tornHead(_ bytes: [UInt8]) -> Int? {
-    let key = Array("\"jobspool\":".utf8)
-    guard bytes.count > key.count else { return nil }
-    for start in stride(from: bytes.count - key.count, through: 1, by: -1) where bytes[start...].starts(with: key) {
-      return bytes[start - 1] == UInt8(ascii: ",") ? start - 1 : start
-    }
-    return nil
   }
 
   // MARK: Settling
@@ -382,7 +321,7 @@ package struct Recovery {
   private var limit: Int { maxJobBytes }
 
   /// A file may have grown by its record, whose result alone may be larger than a job.
-  private var recordLimit: Int { limit + (64 << 20) }
+  var recordLimit: Int { limit + (64 << 20) }
 
   private func read(_ id: String, twinOf: String? = nil) throws(SpoolError) -> Claim? {
     try transitions.read(id, twinOf: twinOf, limit: recordLimit)

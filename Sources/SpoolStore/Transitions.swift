@@ -30,6 +30,9 @@ package final class Transitions {
   /// The payload of a job with its secrets sealed; nil when none of them lies in clear. What is claimed or edited passes
   /// here before anything of it is written.
   package var sealing: ((Job) throws(SpoolError) -> [UInt8]?)?
+  /// The machine went down with a daemon at work: a file of ours may hold part of a record that no line tells of. While this
+  /// is set, such a file is put back to what its producer wrote before it is judged.
+  package var mendsTorn = false
   private let uid = geteuid()
   /// Copies of adopted files are synced together, by `finishAdoptions`, which has to come before any line about them is
   /// written and before their handlers start.
@@ -157,6 +160,12 @@ package final class Transitions {
       content = .failure(error)
     }
     var isSealed = false
+    var isMended = false
+    if mendsTorn, isOurs, case .failure = content, let job = TornText.mended(bytes, id: twinOf ?? id) {
+      content = .success(job)
+      bytes = job.bytes
+      isMended = true
+    }
     do throws(SpoolError) {
       if let sealing, case .success(let job) = content, let payload = try sealing(job) {
         let sealed = job.replacing(payload: payload)
@@ -164,7 +173,7 @@ package final class Transitions {
         bytes = sealed.bytes
         isSealed = true
       }
-      if !isOurs || isSealed {
+      if !isOurs || isSealed || isMended {
         let copy = try adopt(id, bytes, for: isOurs ? nil : status.uid)
         syscalls.close(fd)
         fd = copy
@@ -491,6 +500,37 @@ package final class Transitions {
     syscalls.close(fd)
     return nil
   }
+
+  /// Takes a record that no line of the log bears out off a claimed file again, and puts back the one before it: after a
+  /// power cut the file may have what a run wrote without the rename and the line of that run. false: it stays as it was.
+  package func rewind(_ claim: borrowing Claim, to record: [UInt8]?) throws(SpoolError) -> Bool {
+    guard mendsTorn, claim.uid == uid, case .success(let job) = claim.content else { return false }
+    return try restore(claim.id, head: job.head, tail: Array(job.bytes[job.tail...]), record: record) == nil
+  }
+
+  /// Puts the record of a durable end where its file was, when a power cut took what the producer wrote: who syncs nothing
+  /// may lose a job, but not an end that was to be seen. What is left of the file goes to `dead/ID.bad`.
+  func standIn(_ id: String, in state: JobState, record: JobRecord) throws(SpoolError) {
+    try stageBare(id, record: record, for: uid)
+    let target = spool.descriptor(state)
+    do throws(Errno) {
+      do throws(Errno) {
+        if try syscalls.status(target, JobID.fileName(id)).size > 0 {
+          try syscalls.rename(
+            target, JobID.fileName(id), to: spool.descriptor(JobState.dead), "\(id).bad", replacing: true)
+        }
+      } catch {
+        guard error == .noEntry else { throw error }
+      }
+      try syscalls.rename(
+        spool.descriptor(Spool.Folder.tmp), ".bare.\(id)", to: target, JobID.fileName(id), replacing: true)
+    } catch {
+      throw SpoolError(doing: "putting the record in the place of the job", path: spool.path(of: id, in: state), error)
+    }
+  }
+
+  /// Puts a file whose durable end was not followed by the rename of its claim, back where the rest of a start looks.
+  func takeUp(_ id: String) throws(SpoolError) -> Bool { try move(id, .new, .cur) }
 
   // MARK: Edits
 

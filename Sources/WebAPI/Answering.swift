@@ -24,7 +24,7 @@ package struct Answering: RouterMiddleware {
     } catch let error as SpoolError {
       response = (Problem(error) ?? incident(error, request)).response
     } catch let error as any HTTPResponseError {
-      response = Answering.problem(error).response
+      response = Answering.problem(error, request).response
     } catch {
       response = incident(error, request).response
     }
@@ -38,11 +38,19 @@ package struct Answering: RouterMiddleware {
 
   static let referrerPolicy = HTTPField.Name("Referrer-Policy") ?? .location
 
-  private static func problem(_ error: any HTTPResponseError) -> Problem {
+  private static func problem(_ error: any HTTPResponseError, _ request: Request) -> Problem {
     switch error.status {
-    case .notFound: Problem(.notFound, "not_found", "there is no such path; /openapi.json lists them all")
-    case .contentTooLarge: Problem(.contentTooLarge, "too_large", "the body is too large")
-    default: Problem(error.status, "bad_request", error.status.reasonPhrase)
+    case .notFound:
+      let methods = RouteTable.methods(of: request.uri.path)
+      guard !methods.isEmpty else {
+        return Problem(.notFound, "not_found", "there is no such path; /openapi.json lists them all")
+      }
+      let names = methods.joined(separator: ", ")
+      var problem = Problem(.methodNotAllowed, "method_not_allowed", "this path takes \(names)")
+      problem.allow = names
+      return problem
+    case .contentTooLarge: return Problem(.contentTooLarge, "too_large", "the body is too large")
+    default: return Problem(error.status, "bad_request", error.status.reasonPhrase)
     }
   }
 

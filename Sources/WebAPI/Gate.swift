@@ -21,7 +21,7 @@ package enum Gate {
       throw refused(problem, "somebody")
     }
     let who = "\(identity.subject.isEmpty ? "a token without subject" : identity.subject) (\(identity.role))"
-    let web = try await state.blocking { state.configuration.settings.web }
+    let web = try await state.judging().web
     if let wait = state.limits.wait(for: identity, web, now: .current) {
       var problem = Problem(
         .tooManyRequests, "rate_limited", "too many requests; the next may come in \(DurationText.format(wait))",
@@ -53,12 +53,11 @@ package enum Gate {
 
   /// Who a token is for, wherever it was sent.
   package static func identity(token: String, _ state: WebState) async throws -> Identity {
-    let (keys, web) = try await state.blocking { (state.keys, state.configuration.settings.web) }
+    let (keys, web) = try await state.judging()
     do throws(TokenRefusal) {
       return try await state.tokens.identity(of: token, keys: keys, web: web, now: .current)
     } catch {
-      if error.isOurFault { state.logger.warning("\(error.message)") }
-      throw Problem(.unauthorized, "bad_token", error.message)
+      throw error.problem(state.logger)
     }
   }
 }

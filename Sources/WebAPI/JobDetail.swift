@@ -3,13 +3,19 @@
 internal import JobModel
 internal import SpoolConfig
 internal import SpoolHistory
+internal import SpoolStore
 
 struct JobDetail {
   private let reader: SpoolReader
   private let file: JobFile
   private let row: JobRow
+  /// Some of the jobs that this one submitted, and how many there are.
+  private let children: [JobRow]
+  private let childCount: Int
 
-  init(_ reader: SpoolReader, _ file: JobFile, _ row: JobRow) {
+  init(_ reader: SpoolReader, _ file: JobFile, _ row: JobRow, children: HistoryPage) {
+    self.children = children.rows
+    childCount = children.total
     self.reader = reader
     self.file = file
     self.row = row
@@ -47,6 +53,9 @@ struct JobDetail {
       }
     }
     writer.endArray()
+    if let job = file.job { write(job, to: &writer) }
+    writer.key("has_log")
+    writer.bool(reader.spool.hasRoot("log/jobs/\(file.id).log"))
     writer.key("handler")
     guard let handler = row.type.flatMap({ reader.configuration?.handlers[$0] }) else { return writer.null() }
     writer.beginObject()
@@ -55,6 +64,48 @@ struct JobDetail {
     writer.key("concurrency")
     writer.int(handler.concurrency)
     writer.endObject()
+  }
+
+  /// What the job asks for, over what its handler says.
+  private func write(_ job: Job, to writer: inout JSONWriter) {
+    let handler = reader.configuration?.handlers[job.type]
+    if let expiresAt = job.expiry {
+      writer.key("expires_at")
+      writer.time(expiresAt)
+    }
+    if let notify = job.notify {
+      writer.key("notify")
+      writer.beginArray()
+      for occasion in notify { writer.string(occasion) }
+      writer.endArray()
+    }
+    if let handler {
+      writer.key("max_attempts")
+      writer.int(job.retryPolicy(handler.retry).maxAttempts)
+    }
+    if let timeout = job.timeout ?? handler?.timeout {
+      writer.key("timeout_s")
+      writer.double(timeout.inSeconds)
+    }
+    if row.phase == .retry, let due = row.due {
+      writer.key("next_attempt_at")
+      writer.time(due)
+    }
+    writer.key("children")
+    writer.beginArray()
+    for child in children.prefix(100) {
+      writer.beginObject()
+      writer.key("id")
+      writer.string(child.id)
+      writer.key("type")
+      if let type = child.type { writer.string(type) } else { writer.null() }
+      writer.key("state")
+      writer.string(child.state.rawValue)
+      writer.endObject()
+    }
+    writer.endArray()
+    writer.key("children_total")
+    writer.int(childCount)
   }
 
   private func write(_ key: StaticString, _ pointer: String, of masked: [UInt8], to writer: inout JSONWriter) {
@@ -80,6 +131,14 @@ struct JobDetail {
     if let signal = attempt.signal {
       writer.key("signal")
       writer.int(signal)
+    }
+    if let time = attempt.cpuTime {
+      writer.key("cpu_s")
+      writer.double(time.inSeconds)
+    }
+    if let peak = attempt.peakMemory {
+      writer.key("max_rss")
+      writer.int(peak)
     }
     if let error = attempt.error {
       writer.key("error")

@@ -107,7 +107,7 @@ enum OpenAPI {
 
   private static func problems(_ route: Route) -> [Int] {
     var problems = [400, 404, 405, 500] + route.operation.problems
-    if route.access != .open { problems += [401, 403, 429] }
+    if route.access != .open { problems += [401, 403, 429, 503] }
     return Set(problems).sorted()
   }
 

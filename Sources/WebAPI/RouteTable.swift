@@ -10,7 +10,8 @@ package enum RouteTable {
   package static let all: [Route] =
     PageRoutes.all + HealthRoutes.all + OpenAPI.all + MeRoutes.all + LoginRoutes.all + JobListRoutes.all
     + SubmitRoutes.all + JobRoutes.all + JobPartRoutes.all + VerbRoutes.all + DeadRoutes.all + TypeRoutes.all
-    + ScheduleRoutes.all + QueueRoutes.all + StatsRoutes.all + SystemRoutes.all + JobFileRoutes.all + MetricsRoutes.all + EventRoutes.all
+    + ScheduleRoutes.all + QueueRoutes.all + StatsRoutes.all + SystemRoutes.all + JobFileRoutes.all + MetricsRoutes.all
+    + EventRoutes.all
 
   /// The OpenAPI document.
   package static var document: [UInt8] { OpenAPI.document }
@@ -18,34 +19,33 @@ package enum RouteTable {
   package static func router(_ state: WebState) -> Router<WebContext> {
     let router = Router(context: WebContext.self)
     router.add(middleware: Answering(state: state))
-    var methods: [String: [HTTPRequest.Method]] = [:]
-    var paths: [String] = []
     for route in all {
-      if methods[route.path] == nil { paths.append(route.path) }
-      methods[route.path, default: []].append(route.method)
       router.on(RouterPath(route.path), method: route.method) { request, context in
         try await run(route, request, context, state)
       }
       if route.method == .get {
-        methods[route.path, default: []].append(.head)
         router.on(RouterPath(route.path), method: .head) { request, context in
           try await run(route, request, context, state).createHeadResponse()
         }
       }
     }
-    for path in paths {
-      let known = methods[path] ?? []
-      for method in [HTTPRequest.Method.get, .head, .post, .put, .delete, .patch, .options, .trace, .connect]
-      where !known.contains(method) {
-        router.on(RouterPath(path), method: method) { _, _ -> Response in
-          let names = known.map(\.rawValue).joined(separator: ", ")
-          var problem = Problem(.methodNotAllowed, "method_not_allowed", "this path takes \(names)")
-          problem.allow = names
-          throw problem
-        }
+    return router
+  }
+
+  /// The methods a path takes; none when there is no such path.
+  static func methods(of path: String) -> [String] {
+    let parts = path.split(separator: "/")
+    var names: [String] = []
+    for route in all {
+      let expected = route.path.split(separator: "/")
+      guard expected.count == parts.count, zip(expected, parts).allSatisfy({ $0.first == "{" || $0 == $1 }) else {
+        continue
+      }
+      for name in route.method == .get ? ["GET", "HEAD"] : [route.method.rawValue] where !names.contains(name) {
+        names.append(name)
       }
     }
-    return router
+    return names
   }
 
   private static func run(

@@ -1,8 +1,10 @@
 /// From a bearer token to who asks. jwt-kit checks the signature; which algorithm counts is decided here, before it looks: the
 /// key alone says, so a token cannot choose (`none`, or a public key taken for an HMAC secret).
 internal import FoundationEssentials
+internal import HTTPTypes
 internal import JWTKit
 internal import JobModel
+internal import Logging
 internal import SpoolConfig
 
 /// Claims of our tokens.
@@ -30,14 +32,26 @@ struct Claims: JWTPayload {
 /// Why a token is refused; said to the one who sent it, so it tells nothing it does not know.
 struct TokenRefusal: Error {
   var message: String
-  /// Nothing can be checked: no key.
+  /// Nothing can be checked: no key. That is the log's to know, in full.
   var isOurFault = false
+
+  func problem(_ logger: Logger) -> Problem {
+    guard isOurFault else { return Problem(.unauthorized, "bad_token", message) }
+    logger.warning("\(message)")
+    var problem = Problem(
+      .serviceUnavailable, "no_key", "tokens cannot be checked here now; the log of jobspool-web says why")
+    problem.retryAfter = 30
+    return problem
+  }
 }
 
 actor TokenCheck {
   private var keys: WebKeys?
   private var collections: [String: JWTKeyCollection] = [:]
   private static let longest = 8192
+  /// Tokens whose signature was found good under these keys: a client sends the same one again and again.
+  private var proven: [String: Claims] = [:]
+  private static let mostProven = 4096
 
   /// Who a bearer token is for.
   func identity(of token: String, keys: WebKeys, web: WebSettings, now: WallTime) async throws(TokenRefusal) -> Identity
@@ -52,6 +66,11 @@ actor TokenCheck {
   /// Checks signature and times.
   func claims(of token: String, keys: WebKeys, now: WallTime) async throws(TokenRefusal) -> Claims {
     guard token.utf8.count <= TokenCheck.longest else { throw TokenRefusal(message: "the token is too long") }
+    await use(keys)
+    if let known = proven[token] {
+      try TokenCheck.checkTimes(known, now)
+      return known
+    }
     let bytes = Array(token.utf8)
     let parts = bytes.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
     guard parts.count == 3, parts.allSatisfy({ !$0.isEmpty }),
@@ -61,7 +80,6 @@ actor TokenCheck {
     guard header["crit"] == nil else {
       throw TokenRefusal(message: "the token's header has crit, which is unknown here")
     }
-    await use(keys)
     guard !collections.isEmpty else {
       let problem = keys.problem ?? "there is no key"
       throw TokenRefusal(message: "no token can be checked: \(problem)", isOurFault: true)
@@ -74,10 +92,19 @@ actor TokenCheck {
     do { claims = try await collection.verify(bytes, as: Claims.self) } catch {
       throw TokenRefusal(message: "the token's signature or its claims (exp, role) are not valid")
     }
+    try TokenCheck.checkTimes(claims, now)
+    // The keys may have changed while the signature was checked.
+    if self.keys == keys {
+      if proven.count >= TokenCheck.mostProven { proven.removeAll() }
+      proven[token] = claims
+    }
+    return claims
+  }
+
+  private static func checkTimes(_ claims: Claims, _ now: WallTime) throws(TokenRefusal) {
     let seconds = Double(now.microseconds) / 1_000_000
     guard claims.exp.isFinite, seconds < claims.exp else { throw TokenRefusal(message: "the token has expired") }
     if let start = claims.nbf, seconds < start { throw TokenRefusal(message: "the token is not valid yet") }
-    return claims
   }
 
   static func identity(_ claims: Claims, _ web: WebSettings) throws(TokenRefusal) -> Identity {
@@ -131,6 +158,7 @@ actor TokenCheck {
       }
     }
     collections = made
+    proven.removeAll()
     self.keys = keys
   }
 

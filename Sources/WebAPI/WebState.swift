@@ -21,13 +21,15 @@ package final class WebState: Sendable {
   let logins = LoginBook()
   let limits = RequestLimits()
   let submissions: SubmissionQueue
+  /// What a handler's `rate` with over = "reject" lets in.
+  let rates = NIOLockedValueBox(RateGate())
   let desk: DaemonDesk
   /// Who listens.
   let events = EventHub()
   private let configPath: String?
   private let cached = NIOLockedValueBox<Cached?>(nil)
 
-  private struct Cached {
+  private struct Cached: Sendable {
     var configuration: Configuration
     var keys: WebKeys
     var readAt: ContinuousClock.Instant
@@ -89,9 +91,20 @@ package final class WebState: Sendable {
   /// A look at the spool at this moment; only for `blocking`.
   package func reader() -> SpoolReader { SpoolReader(spool, configuration: configuration, now: .current) }
 
+  /// What tokens are judged by; without a change of threads while it is known.
+  func judging() async throws -> (keys: WebKeys, web: WebSettings) {
+    let known: Cached
+    if let fresh { known = fresh } else { known = try await blocking { self.current } }
+    return (known.keys, known.configuration.settings.web)
+  }
+
+  private var fresh: Cached? {
+    cached.withLockedValue { $0 }.flatMap { ContinuousClock.now - $0.readAt < .seconds(1) ? $0 : nil }
+  }
+
   private var current: Cached {
     let now = ContinuousClock.now
-    if let known = cached.withLockedValue({ $0 }), now - known.readAt < .seconds(1) { return known }
+    if let fresh { return fresh }
     // Two may do this at once, which costs nothing but time.
     let configuration = Configuration.load(spool: spool.path, config: configPath)
     let fresh = Cached(configuration: configuration, keys: WebKeys(configuration), readAt: now)

@@ -20,7 +20,8 @@ def web_pids(spool):
             try:
                 with open(f"/proc/{entry}/cmdline", "rb") as file:
                     words = file.read().split(b"\0")
-                if words[0].endswith(b"jobspool-web") and spool.path.encode() in words and alive(int(entry)):
+                ours = words[0].endswith(b"jobspool-web") and spool.path.encode() in words and b"--lifeline" in words
+                if ours and alive(int(entry)):
                     found.append(int(entry))
             except OSError:
                 pass
@@ -117,6 +118,9 @@ with Web(config="max_jobs = 4") as spool:
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         check(connection.recv(4096).startswith(b"HTTP/1.1 200"), "it answers")
     spool.stop()
+    # What a killed program was writing lies in tmp/ until the sweeper's time has come.
+    for name in os.listdir(spool.at("tmp")):
+        os.unlink(spool.at("tmp", name))
     spool.verify()
 
 finish()

@@ -62,7 +62,7 @@ with Web(config="", web='allowed_origins = []\n[web.roles]\nsuperadmin = "admin"
     other = spool.post("/v1/jobs", {"type": "echo"}, token=token("operator", sub="olaf")).json["id"]
     spool.wait(job)
     spool.wait(other)
-    until(lambda: spool.get("/v1/jobs?state=done").json["total"] == 2, "both are listed")
+    until(lambda: spool.get("/v1/jobs?state=done").json["total"] == 2, lambda: f"both are listed: {spool.get('/v1/jobs?state=done').body}", 5)
     routes = json.loads(spool.get("/openapi.json").body)
     fill = {"id": other, "name": "none", "type": "echo"}
     may = {
@@ -128,7 +128,7 @@ with Web(config="", web='allowed_origins = []\n[web.roles]\nsuperadmin = "admin"
                        ("an expired code", {"code": token(use="login", ttl=-1)})):
         same(spool.post("/v1/login", body, token=None).status, 401, f"{what} is no login")
     same(spool.post("/v1/login", {}, token=None).status, 400, "a login without a code")
-    link = subprocess.run([program("jobspool"), "dashboard", "--spool", spool.path], capture_output=True, text=True).stdout.strip()
+    link = subprocess.run([program("jobspool"), "dashboard", "--spool", spool.path, "--url", "http://127.0.0.1:1"], capture_output=True, text=True).stdout.strip()
     printed = link.split("#login=")[-1]
     same(spool.post("/v1/login", {"code": printed}, token=None).json.get("role"), "admin", "the link of 'jobspool dashboard'")
     made = subprocess.run([program("jobspool"), "token", "create", "--spool", spool.path, "--role", "viewer", "--subject", "cli"],

@@ -68,6 +68,7 @@ struct HouseRulesTests {
       "JobModel", "SpoolStore", "SpoolConfig", "SpoolHistory", "JobSchema", "JobSecrets", "SpoolWatch", "CSpoolShims",
       "CDashboard", "JobSubmission",
     ],
+    "JobspoolClient": ["JobModel", "JobSchema", "JobSecrets", "SpoolStore", "SpoolConfig", "CSpoolShims"],
     "jobspool": [
       "JobModel", "JobSubmission", "SpoolStore", "SpoolConfig", "SpoolHistory", "SpoolWatch", "JobSchema", "JobSecrets",
       "JobEngine", "JobHandlers", "CSpoolShims",

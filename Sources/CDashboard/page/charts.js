@@ -72,6 +72,9 @@ export function spark(values, { label, format, height = 22 }) {
 
 /** How many jobs of each type have waited how long: the darker, the more. */
 export function heat({ columns, rows, href }) {
+  // Ages that nothing has reached would only take room.
+  const used = Math.max(4, ...rows.map((row) => row.counts.findLastIndex((value) => value > 0))) + 1;
+  columns = columns.slice(0, used);
   const max = Math.max(1, ...rows.flatMap((row) => row.counts));
   const shade = (value) => (value ? Math.max(1, Math.ceil((Math.log(value + 1) / Math.log(max + 1)) * 4)) : 0);
   return h("div", { class: "scroll" },
@@ -80,7 +83,7 @@ export function heat({ columns, rows, href }) {
       h("tbody", null, rows.map((row) =>
         h("tr", { key: row.type },
           h("th", { scope: "row" }, h("a", { href: href(row.type) }, row.type)),
-          row.counts.map((value) => h("td", { class: "num heat-" + shade(value) }, value ? exactCount(value) : "·")),
+          row.counts.slice(0, used).map((value) => h("td", { class: "num heat-" + shade(value) }, value ? exactCount(value) : "·")),
           h("td", { class: "num sum" }, exactCount(row.counts.reduce((sum, value) => sum + value, 0))))))));
 }
 

@@ -15,6 +15,7 @@ let last;
 let failures = 0;
 let timer;
 let heard = 0;
+let isFirst = true;
 
 /** Calls `action` for each event of that name until the returned function is called. */
 export function on(name, action) {
@@ -36,6 +37,7 @@ export function start() {
   stop();
   last = undefined;
   failures = 0;
+  isFirst = true;
   connect();
 }
 
@@ -98,6 +100,9 @@ function hear(message) {
       break;
     case "job-stats":
       emit("stats", message.data);
+      // The answer to what was asked after subscribing: what views read before may lack what happened in between.
+      if (isFirst) emit("reload");
+      isFirst = false;
       break;
     case "job-alert":
       emit("alert", message.data);

@@ -15,12 +15,19 @@ enum JobRoutes {
       try call.query.expect([])
       let id = try call.jobID()
       let identity = call.identity
+      var query = HistoryQuery()
+      query.parents = [id]
+      query.limit = 100
+      let ofThis = query
+      let children = try await call.state.history { index, status, now in
+        index.page(ofThis, status: status, now: now)
+      }.answer
       let bytes = try await call.read { reader -> [UInt8] in
         guard let file = try reader.file(id) else { throw Problem.noSuchJob(id) }
         let row = try reader.row(file, Parents(reader))
         // To a producer, another's job is none.
         guard identity?.maySee(row.submittedBy) == true else { throw Problem.noSuchJob(id) }
-        return JobDetail(reader, file, row).bytes
+        return JobDetail(reader, file, row, children: children).bytes
       }
       return call.respond(type: "application/json", bytes, tag: EntityTag.make(bytes))
     }

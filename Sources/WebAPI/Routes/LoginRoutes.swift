@@ -18,7 +18,7 @@ enum LoginRoutes {
       Operation(
         "login", "Exchange the code of a login link for a token.",
         body: [.json(#"{"type":"object","required":["code"],"properties":{"code":{"type":"string"}}}"#)],
-        answers: [(200, "The token.", [.ref("Login")])], problems: [401, 413])
+        answers: [(200, "The token.", [.ref("Login")])], problems: [401, 413, 503])
     ) { call in
       try call.query.expect([])
       let body = try await call.body(atMost: 16 << 10)
@@ -38,8 +38,7 @@ enum LoginRoutes {
         }
         return try await answer(claims, loginAt: now, now: now, call)
       } catch let refusal as TokenRefusal {
-        if refusal.isOurFault { state.logger.warning("\(refusal.message)") }
-        throw Problem(.unauthorized, "bad_token", refusal.message)
+        throw refusal.problem(state.logger)
       }
     },
     Route(

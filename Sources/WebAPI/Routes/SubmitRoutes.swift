@@ -6,7 +6,9 @@ internal import Hummingbird
 internal import JobModel
 internal import JobSecrets
 internal import JobSubmission
+internal import NIOConcurrencyHelpers
 internal import SpoolConfig
+internal import SpoolHistory
 internal import SpoolStore
 
 enum SubmitRoutes {
@@ -48,7 +50,7 @@ enum SubmitRoutes {
       let lines = isLines(call.request)
       let read = try await state.blocking { () -> Reading in
         let configuration = state.configuration
-        return try Reading(body, lines: lines, key: key, subject: subject, configuration, state.spool)
+        return try Reading(body, lines: lines, key: key, subject: subject, configuration, state)
       }
       return read.isMany ? try await many(call, read) : try await single(call, read)
     }
@@ -145,10 +147,11 @@ extension SubmitRoutes {
     let intake: Intake
 
     init(
-      _ body: [UInt8], lines: Bool, key: String?, subject: String, _ configuration: Configuration, _ spool: Spool
+      _ body: [UInt8], lines: Bool, key: String?, subject: String, _ configuration: Configuration, _ state: WebState
     ) throws {
-      intake = Intake(spool, minFree: configuration.settings.minFree)
-      var maker = Maker(configuration: configuration, sealer: Sealer(configuration), subject: subject, key: key)
+      intake = Intake(state.spool, minFree: configuration.settings.minFree)
+      let maker = Maker(
+        configuration: configuration, sealer: Sealer(configuration), subject: subject, key: key, state: state)
       let first = body.first { $0 != 0x20 && $0 != 0x0A && $0 != 0x0D && $0 != 0x09 }
       isMany = lines || first == UInt8(ascii: "[")
       guard isMany else {
@@ -190,8 +193,9 @@ extension SubmitRoutes {
     let sealer: Sealer
     let subject: String
     let key: String?
+    let state: WebState
 
-    mutating func submission(_ text: [UInt8]) -> Result<Intake.Submission, Problem> {
+    func submission(_ text: [UInt8]) -> Result<Intake.Submission, Problem> {
       do throws(JobProblem) {
         let job = try SubmissionCheck.checked(text, configuration)
         return try ready(job)
@@ -240,7 +244,26 @@ extension SubmitRoutes {
       record.endObject()
       let bytes = Array(sealed.bytes[..<sealed.head]) + sealed.ending(record: record.bytes)
       let made = id ?? JobID.make(at: .current, random: (spool_random(), spool_random()))
+      if let problem = overRate(job, id: made) { return .failure(problem) }
       return .success(Intake.Submission(id: made, bytes: bytes))
+    }
+  }
+}
+
+extension SubmitRoutes.Maker {
+  /// Counted before it is written, so that many at once do not slip through together; what comes to nothing the daemon does
+  /// not tell of, and it is forgotten after a moment.
+  private func overRate(_ job: Job, id: String) -> Problem? {
+    guard configuration.handlers[job.type]?.rate?.over == .reject else { return nil }
+    let reader = state.reader()
+    return state.rates.withLockedValue { gate in
+      guard let refusal = gate.refusal(of: job, reader) else {
+        gate.count(job, id: id, reader)
+        return nil
+      }
+      var problem = Problem(.tooManyRequests, "rate_limited", refusal.message, key: "limit")
+      problem.retryAfter = max(1, Int((refusal.until - reader.now).inSeconds.rounded(.up)))
+      return problem
     }
   }
 }
@@ -254,6 +277,8 @@ extension Problem {
       case .notAllowed: .forbidden
       default: .badRequest
       }
-    self.init(status, problem.code.rawValue, problem.description, key: problem.key)
+    // A pointer into the payload is named as people write it: payload.userId.
+    let key = problem.key.map { $0.hasPrefix("/") ? $0.dropFirst().split(separator: "/").joined(separator: ".") : $0 }
+    self.init(status, problem.code.rawValue, problem.description, key: key)
   }
 }

@@ -17,11 +17,11 @@ enum SystemRoutes {
     ) { call in
       try call.query.expect([])
       let clients = call.state.events.clientCount
-      let bytes = try await call.read { [spool = call.state.spool] reader in
+      let bytes = try await call.read { [spool = call.state.spool] reader -> [UInt8] in
         var tail = AuditTail(spool)
         return json(reader, Machine.now(spool), lastLine: try tail.last(1).last, clients: clients)
       }
-      return call.json(bytes)
+      return call.json(.ok, bytes)
     }
   ]
 

@@ -84,7 +84,8 @@ enum TypeRoutes {
   }
 
   private static func paused(_ type: String, _ reader: SpoolReader) -> Bool {
-    reader.status?.types[type]?.paused ?? reader.spool.hasRoot("ctl/pause.\(type)")
+    // The file, not what the daemon published a moment ago: who has just paused wants to see it.
+    reader.spool.hasRoot("ctl/pause.\(type)")
   }
 }
 

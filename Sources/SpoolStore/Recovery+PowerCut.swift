@@ -1,0 +1,113 @@
+/// The part of a start that only a power cut makes necessary: one sync covers the log and nothing else, so the log may tell
+/// of ends whose records, renames or very files the disk does not have. `TornText` deals with the opposite, what is in a
+/// file without its line.
+internal import Glibc
+internal import JobModel
+
+extension Recovery {
+  /// What a power cut can have undone although the log tells of it, because only the log is synced. Everything that ended
+  /// shortly before the last line is compared with its file. The kernel writes dirty pages back within 35 s by default
+  /// (dirty_expire_centisecs, dirty_writeback_centisecs).
+  ///
+  /// Before `run`: a file whose end is durable, but not the rename of its claim (btrfs syncs a file without the names of
+  /// others), is taken up, so that it is completed and not run again. Returns how many.
+  package func takeUpEnds(window: Duration = .seconds(120)) throws(SpoolError) -> Int {
+    var count = 0
+    let spool = transitions.spool
+    try forEachRecentEnd(window) { id, bytes throws(SpoolError) in
+      guard try spool.exists(id, in: .new), let line = parse(bytes), let state = target(of: line),
+        state == .done || state == .dead, try !spool.exists(id, in: state),
+        let file = try spool.read(id, in: .new, limit: recordLimit),
+        let job = (try? JobScanner.scan(file)) ?? TornText.mended(file, id: id)
+      else { return }
+      if case .raw(let record)? = line["record"] {
+        // With a record of its own it was moved back by hand, and is to run again.
+        guard job.record?.state != .done, job.record?.state != .dead,
+          Recovery.record(record)?.sha256 == job.record?.sha256 ?? Digest.sha256(job.original)
+        else { return }
+      } else {
+        guard let text = job.recordBytes, line["record_sha256"]?.string == Digest.sha256(text) else { return }
+      }
+      if try transitions.takeUp(id) { count += 1 }
+    }
+    return count
+  }
+
+  /// After `run`: ends that are durable and renamed may still lack their record in the file, or all of the file.
+  ///
+  /// Returns how many files were completed.
+  package func completeTornEnds(window: Duration = .seconds(120)) throws(SpoolError) -> Int {
+    var completed = 0
+    try forEachRecentEnd(window) { id, bytes throws(SpoolError) in
+      if let line = parse(bytes), try completeTornEnd(id, line) { completed += 1 }
+    }
+    return completed
+  }
+
+  private func parse(_ line: UnsafeRawBufferPointer) -> JSONValue? {
+    try? JSONReader.parse(Array(line), rawKeys: ["record"], slack: JSONReader.ownLevels)
+  }
+
+  /// The ends that are the last the log has about their jobs, newest first. There may be a million of them, so none is kept;
+  /// `body` must not add to the log.
+  private func forEachRecentEnd(
+    _ window: Duration, _ body: (String, UnsafeRawBufferPointer) throws(SpoolError) -> Void
+  ) throws(SpoolError) {
+    var seen = Set<Int>()
+    var oldest: WallTime?
+    for file in try AuditFile.list(transitions.spool).reversed() {
+      var isOver = false
+      var failure: SpoolError?
+      try MappedFile(file.name, in: transitions.spool).linesBackwards { bytes in
+        guard let head = AuditLineHead(bytes), let id = head.job else { return true }
+        // By 64 bits of hash: two of a million jobs that share them are less likely than the disk's own errors.
+        if seen.insert(id.hashValue).inserted, head.event.settles || head.event == .released {
+          do throws(SpoolError) { try body(id, bytes) } catch {
+            failure = error
+            return false
+          }
+        }
+        // What this start itself writes is about no job, and does not count as the end of the last one.
+        guard bytes.count > 31, let time = WallTime(rfc3339: String(decoding: bytes[7..<31], as: UTF8.self)) else {
+          return true
+        }
+        if oldest == nil { oldest = WallTime(microseconds: time.microseconds - window.inMicroseconds) }
+        isOver = oldest.map { time < $0 } ?? false
+        return !isOver
+      }
+      if let failure { throw failure }
+      if isOver { break }
+    }
+  }
+
+  private func target(of line: JSONValue) -> JobState? { line["to"]?.string.flatMap(JobState.init(rawValue:)) }
+
+  private func completeTornEnd(_ id: String, _ line: JSONValue) throws(SpoolError) -> Bool {
+    guard let state = target(of: line), let head = line["head"]?.int, case .raw(let record)? = line["record"] else {
+      return false
+    }
+    let spool = transitions.spool
+    let isEnd = state == .done || state == .dead
+    guard let bytes = try spool.read(id, in: state, limit: recordLimit) else {
+      guard isEnd, try spool.state(of: id) == nil else { return false }
+      return try standIn(id, state, record)
+    }
+    if let job = try? JobScanner.scan(bytes, id: nil) {
+      if job.recordBytes == record { return false }
+      // In new/ it may have been replaced since: then the record is another file's.
+      if state == .new, let sha256 = Recovery.record(record)?.sha256, sha256 != Digest.sha256(job.original) {
+        return false
+      }
+    }
+    if try transitions.restore(id, in: state, head: head, tail: Recovery.tail(line), record: record) == nil {
+      return true
+    }
+    return isEnd ? try standIn(id, state, record) : false
+  }
+
+  private func standIn(_ id: String, _ state: JobState, _ json: [UInt8]) throws(SpoolError) -> Bool {
+    guard let record = Recovery.record(json) else { return false }
+    try transitions.standIn(id, in: state, record: record)
+    return true
+  }
+}

@@ -1,0 +1,6 @@
+#!/bin/sh
+# The suite has to bite: a step of the store that is taken away must show as a loss.
+for control in folder:submit fs:submit data:daemon; do
+  mkdir "$SCRATCH/$control"
+  SCRATCH=$SCRATCH/$control IMAGES=${CONTROL_IMAGES:-16} CONTROL=$control Tests/PowerLoss/powerloss.py ext4 || exit
+done
