@@ -31,4 +31,45 @@ struct NameTableTests {
     #expect(Set(texts.map { KeyedHash.of($0, seed: 1) }).count == texts.count)
     #expect(zip(texts, texts).allSatisfy { KeyedHash.of($0, seed: 1) != KeyedHash.of($1, seed: 2) })
   }
+
+  @Test("agrees with a dictionary whatever happens", arguments: 1...6 as ClosedRange<UInt64>)
+  func model(_ seed: UInt64) throws {
+    var random = SeededRandom(seed)
+    var table = NameTable()
+    var model: [String: Int] = [:]
+    for step in 0..<60_000 {
+      let name =
+        String(repeating: "x", count: Int.random(in: 1...9, using: &random))
+        + "\(UInt16.random(in: 0..<400, using: &random))"
+      if let slot = model[name] {
+        #expect(table.slot(of: name) == slot, "seed \(seed), step \(step)")
+        if Bool.random(using: &random) {
+          table.remove(slot: slot)
+          table.recycle(slot)
+          model[name] = nil
+          #expect(table.slot(of: name) == nil, "seed \(seed), step \(step)")
+        }
+      } else {
+        #expect(table.slot(of: name) == nil, "seed \(seed), step \(step)")
+        let slot = table.insert(name)
+        #expect(!model.values.contains(slot), "seed \(seed), step \(step)")
+        model[name] = slot
+      }
+      #expect(table.count == model.count)
+    }
+    for (name, slot) in model { #expect(table.slot(of: name) == slot && table.name(slot) == name) }
+  }
+
+  @Test("does not use a slot again before it was recycled")
+  func reserved() {
+    var table = NameTable()
+    let first = table.insert("a")
+    table.remove(slot: first)
+    #expect(table.slot(of: "a") == nil)
+    let second = table.insert("a")
+    #expect(second != first && table.slot(of: "a") == second)
+    table.recycle(first)
+    #expect(table.insert("b") == first)
+    #expect(table.name(second) == "a" && table.name(first) == "b")
+  }
 }
