@@ -23,10 +23,11 @@ package enum Gate {
     let who = "\(identity.subject.isEmpty ? "a token without subject" : identity.subject) (\(identity.role))"
     let web = try await state.judging().web
     if let wait = state.limits.wait(for: identity, web, now: .current) {
+      let seconds = max(1, Int(wait.inSeconds.rounded(.up)))
       var problem = Problem(
-        .tooManyRequests, "rate_limited", "too many requests; the next may come in \(DurationText.format(wait))",
-        key: "limit")
-      problem.retryAfter = max(1, Int(wait.inSeconds.rounded(.up)))
+        .tooManyRequests, "rate_limited",
+        "too many requests; the next may come in \(DurationText.format(.seconds(seconds)))", key: "limit")
+      problem.retryAfter = seconds
       throw refused(problem, who)
     }
     guard identity.role.may(access) else {
