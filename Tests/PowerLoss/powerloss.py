@@ -43,6 +43,8 @@ MAKE = {
     "xfs": ["mkfs.xfs", "-q", "-K"],
     "btrfs": ["mkfs.btrfs", "-q", "-K"],
 }
+# A daemon of another suite may keep an earlier cut of the same disk mounted in its namespace, which XFS would object to.
+CUT_OPTIONS = {"xfs": "loop,nouuid"}
 KINDS = ("flush", "rand", "torn", "all")
 
 # Each run leaves a line outside of the disk, so that a second run of an announced end is seen.
@@ -147,13 +149,14 @@ class Disk:
 
     @contextlib.contextmanager
     def cut(self, at, how, seed):
-        """The disk after a power cut, mounted; nil when it cannot be."""
+        """The disk after a power cut, mounted; None, and what mount said, when it cannot be."""
         image = f"{self.folder}/cut"
         run("cp", "--sparse=always", self.base, image)
         run(f"{self.tools}/blockreplay", image, self.log, str(at), how, str(seed))
-        mounted = subprocess.run(["mount", "-o", "loop", image, self.mount], capture_output=True, text=True)
+        options = CUT_OPTIONS.get(self.kind, "loop")
+        mounted = subprocess.run(["mount", "-o", options, image, self.mount], capture_output=True, text=True)
         try:
-            yield self.mount if mounted.returncode == 0 else None
+            yield self.mount if mounted.returncode == 0 else None, mounted.stderr.strip()
         finally:
             if mounted.returncode == 0:
                 unmount(self.mount)
@@ -446,10 +449,10 @@ def study(kind, folder):
         at = random_.choice(moments) if number % 2 else random_.randint(moments[0], work.ended)
         how = KINDS[number // 2 % len(KINDS)]
         where = f"{kind}, cut {how} at {at}"
-        with disk.cut(at, how, number) as root:
+        with disk.cut(at, how, number) as (root, said):
             verdict.images += 1
             if root is None:
-                verdict.add("the file system cannot be mounted", where)
+                verdict.add("the file system cannot be mounted", f"{where}: {said}")
                 continue
             judge(work, root, at, verdict, where)
     for what, examples in verdict.wrong.items():
