@@ -28,10 +28,12 @@ struct HistoryModel {
     var random = SeededNumbers(seed: seed)
     var lines: [(time: Int64, write: (AuditLog) throws -> Void)] = []
     let begin = now.microseconds - days * 86_400_000_000
+    // Also those of jobs that were purged: two lives of one id would run through each other.
+    var used = Set<String>()
     for number in 0..<count {
       let id =
         random.chance(3) ? "nightly.2026111\(random.below(10))T03000\(number % 10)Z" : "job-\(random.below(1 << 40))"
-      guard jobs[id] == nil else { continue }
+      guard used.insert(id).inserted else { continue }
       let came = begin + Int64(random.below(Int(now.microseconds - begin) / 1000)) * 1000
       live(id, came, &random, &lines)
     }
