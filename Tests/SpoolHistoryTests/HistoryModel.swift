@@ -58,7 +58,10 @@ struct HistoryModel {
     row.tags = ["a", "b", "größe"].filter { _ in random.chance(2) }
     row.batch = random.chance(4) ? "batch-\(random.below(3))" : nil
     row.parent = random.chance(5) ? "job-\(random.below(5))" : nil
-    row.meta = random.chance(2) ? Array("{\"user\":\"u\(random.below(9))\",\"n\":\(random.below(9))}".utf8) : nil
+    // As producers write it, with blanks or without.
+    let blank = random.chance(3) ? " " : ""
+    row.meta =
+      random.chance(2) ? Array("{\"user\":\(blank)\"u\(random.below(9))\",\"n\":\(random.below(9))}".utf8) : nil
     row.submittedBy = .init(uid: 1000, user: user)
     row.due = row.submittedAt
     var known = Known(row: row, submittedBy: user)
