@@ -42,6 +42,19 @@ import Testing
     #expect(heard.events.map(\.sequence) == [1, 2, 3])
   }
 
+  @Test("while the log is being read nobody waits for it", .timeLimit(.minutes(1)))
+  func notYetLoaded() throws {
+    let scene = try Scene()
+    try scene.submit("a")
+    try scene.transitions.audit.commit()
+    let feed = HistoryFeed(scene.spool, configuration: nil) { Scene.now }
+    // As if it were reading a file of the log.
+    try feed.inTurn { () throws(SpoolError) in try feed.refresh() }
+    #expect(!feed.isComplete && job("a", feed) == nil)
+    try feed.load()
+    #expect(feed.isComplete && job("a", feed)?.state == .new)
+  }
+
   @Test("no end is told before its file is where the line says")
   func heldEnd() throws {
     let scene = try Scene()

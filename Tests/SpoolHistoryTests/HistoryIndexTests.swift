@@ -44,8 +44,9 @@ import Testing
         && (query.schedules.isEmpty || FiringID.schedule(of: row.id).map(query.schedules.contains) ?? false)
         && (query.submitters.isEmpty || query.submitters.contains(known.submittedBy))
         && query.meta.allSatisfy { member in
-          row.meta.map { String(decoding: $0, as: UTF8.self).contains("\"\(member.key)\":\"\(member.value)\"") }
-            ?? false
+          let text = String(decoding: (row.meta ?? []).filter { $0 != 0x20 }, as: UTF8.self)
+          let (key, value) = ("\"\(member.key)\":", member.value)
+          return ["\"\(value)\"", "\(value),", "\(value)}"].contains { text.contains(key + $0) }
         }
         && (query.from.map { time(row) >= $0.microseconds } ?? true)
         && (query.until.map { time(row) <= $0.microseconds } ?? true)
@@ -76,7 +77,7 @@ import Testing
     query.ascending = random.chance(2) ? nil : random.chance(2)
     query.limit = 1 + random.below(20)
     for _ in 0..<random.below(3) {
-      switch random.below(9) {
+      switch random.below(11) {
       case 0, 1:
         query.places.append(
           try #require(JobFilter.Place(JobFilter.Place.words[random.below(JobFilter.Place.words.count)])))
@@ -86,6 +87,9 @@ import Testing
       case 5: query.schedules = ["nightly"]
       case 6: query.submitters = ["anna"]
       case 7: query.meta = [.init(key: "user", value: "u3")]
+      case 8: query.meta = [.init(key: "n", value: "3")]
+      case 9:
+        query.meta = [.init(key: "user", value: "u1"), .init(key: "n", value: ["4", "1e0", "u1"][random.below(3)])]
       default: query.text = ["JOB-1", "GRÖSSE", "GRÖßE", "fehlt", "code 2", "u7", "\"n\":3"][random.below(7)]
       }
     }

@@ -28,10 +28,12 @@ struct HistoryModel {
     var random = SeededNumbers(seed: seed)
     var lines: [(time: Int64, write: (AuditLog) throws -> Void)] = []
     let begin = now.microseconds - days * 86_400_000_000
+    // Also those of jobs that were purged: two lives of one id would run through each other.
+    var used = Set<String>()
     for number in 0..<count {
       let id =
         random.chance(3) ? "nightly.2026111\(random.below(10))T03000\(number % 10)Z" : "job-\(random.below(1 << 40))"
-      guard jobs[id] == nil else { continue }
+      guard used.insert(id).inserted else { continue }
       let came = begin + Int64(random.below(Int(now.microseconds - begin) / 1000)) * 1000
       live(id, came, &random, &lines)
     }
@@ -56,7 +58,10 @@ struct HistoryModel {
     row.tags = ["a", "b", "größe"].filter { _ in random.chance(2) }
     row.batch = random.chance(4) ? "batch-\(random.below(3))" : nil
     row.parent = random.chance(5) ? "job-\(random.below(5))" : nil
-    row.meta = random.chance(2) ? Array("{\"user\":\"u\(random.below(9))\",\"n\":\(random.below(9))}".utf8) : nil
+    // As producers write it, with blanks or without.
+    let blank = random.chance(3) ? " " : ""
+    row.meta =
+      random.chance(2) ? Array("{\"user\":\(blank)\"u\(random.below(9))\",\"n\":\(random.below(9))}".utf8) : nil
     row.submittedBy = .init(uid: 1000, user: user)
     row.due = row.submittedAt
     var known = Known(row: row, submittedBy: user)

@@ -51,11 +51,12 @@ final class Scene {
     return claim
   }
 
-  /// One run from `start` on, of `seconds`.
+  /// One run of `seconds` from `start` on, or up to now: an end that lies ahead would look like a clock set back.
   func run(
-    _ id: String, _ transition: Transition, from start: WallTime = Scene.now, seconds: Int64 = 1,
+    _ id: String, _ transition: Transition, from start: WallTime? = nil, seconds: Int64 = 1,
     _ change: (inout JobRecord) -> Void = { _ in }
   ) throws {
+    let start = start ?? WallTime(microseconds: Scene.now.microseconds - seconds * 1_000_000)
     let claim = try claim(id, at: start)
     let end = WallTime(microseconds: start.microseconds + seconds * 1_000_000)
     var record = JobRecord.taken(from: claim, submitter: nil, node: "node-a")

@@ -44,6 +44,7 @@ package final class HistoryFeed: @unchecked Sendable {
   private var held: [HeldLine] = []
   private var statusChanged: Int64 = .min
   private var status: DaemonStatus?
+  /// Changed with both the turn and the gate, so that either is enough to read it.
   private var isLoaded = false
   var folders = FolderTimes()
   private var listener: (@Sendable (News) -> Void)?
@@ -76,7 +77,7 @@ package final class HistoryFeed: @unchecked Sendable {
   }
 
   /// The whole log has been read and the folders compared.
-  package var isComplete: Bool { turn.with { isLoaded } }
+  package var isComplete: Bool { read { _, _ in isLoaded } }
 
   /// Called with what `refresh` found, one call after the other; nil: nobody listens.
   package func listen(_ body: (@Sendable (News) -> Void)?) { turn.with { listener = body } }
@@ -101,9 +102,9 @@ package final class HistoryFeed: @unchecked Sendable {
       // Whoever waits for an answer gets it now.
       usleep(200)
     }
-    try refresh()
+    try turn.with(update)
     try compareFolders(all: true)
-    turn.with { isLoaded = true }
+    turn.with { gate.changing { isLoaded = true } }
   }
 
   private func load(_ file: AuditFile) throws(SpoolError) {
@@ -143,20 +144,23 @@ package final class HistoryFeed: @unchecked Sendable {
 
   /// Takes in what came since. Cheap when nothing did: some looks at the sizes and times of files.
   package func refresh() throws(SpoolError) {
+    // While a month of log is being read, an answer that is not complete is better than none for seconds.
+    if isComplete { try turn.with(update) } else { try turn.ifFree(update) }
+  }
+
+  private func update() throws(SpoolError) {
     let now = clock().microseconds
-    try turn.with { () throws(SpoolError) in
-      var events: [Event]? = listener == nil ? nil : []
-      let before = status
-      readStatus()
-      if !held.isEmpty { try release(now: now, &events) }
-      try readTails(now: now, &events)
-      try lookAtWaiting()
-      try compareChanged(now: now)
-      guard let listener else { return }
-      var news = News(events: events ?? [])
-      addProgress(since: before, now: now, &news)
-      if !news.isEmpty { listener(news) }
-    }
+    var events: [Event]? = listener == nil ? nil : []
+    let before = status
+    readStatus()
+    if !held.isEmpty { try release(now: now, &events) }
+    try readTails(now: now, &events)
+    try lookAtWaiting()
+    try compareChanged(now: now)
+    guard let listener else { return }
+    var news = News(events: events ?? [])
+    addProgress(since: before, now: now, &news)
+    if !news.isEmpty { listener(news) }
   }
 
   /// What moved on among the running jobs, and what needs attention now.

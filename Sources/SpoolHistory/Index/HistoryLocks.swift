@@ -47,4 +47,11 @@ final class Turn: @unchecked Sendable {
     defer { pthread_mutex_unlock(lock) }
     return try body()
   }
+
+  /// Does nothing when it is somebody else's.
+  func ifFree<Failure: Error>(_ body: () throws(Failure) -> Void) throws(Failure) {
+    guard pthread_mutex_trylock(lock) == 0 else { return }
+    defer { pthread_mutex_unlock(lock) }
+    try body()
+  }
 }

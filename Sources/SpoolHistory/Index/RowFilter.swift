@@ -20,6 +20,7 @@ struct RowFilter {
   private let sort: JobFilter.Sort
   private var meta: [HistoryQuery.MetaMember]
   private var metaLetters: [TextSearch]
+  private let metaBytes: [(key: [UInt8], value: [UInt8])]
   private var text: TextSearch?
   private var tagsWithText: [Bool] = []
   private var errorsWithText: [Bool] = []
@@ -83,7 +84,9 @@ struct RowFilter {
     from = query.from?.microseconds ?? .min
     until = query.until?.microseconds ?? .max
     meta = query.meta
-    metaLetters = query.meta.flatMap { [$0.key, $0.value] }.filter { !$0.contains { $0 == "\"" || $0 == "\\" } }
+    metaBytes = query.meta.map { (Array($0.key.utf8), Array($0.value.utf8)) }
+    // What is asked for is rarer than where.
+    metaLetters = query.meta.flatMap { [$0.value, $0.key] }.filter { !$0.contains { $0 == "\"" || $0 == "\\" } }
       .map { TextSearch($0) }
     if let wanted = query.text, !wanted.isEmpty {
       let search = TextSearch(wanted)
@@ -176,8 +179,35 @@ struct RowFilter {
     guard row.metaLength > 0 else { return false }
     let json = index.rows.arena.bytes(row.meta, Int(row.metaLength))
     // Parsing a million objects takes seconds; most have not even the letters. (With escapes they might be there unseen.)
-    if !json.contains(0x5C), !metaLetters.allSatisfy({ $0.isIn(json) }) { return false }
+    if memchr(json.baseAddress!, 0x5C, json.count) == nil {
+      guard metaLetters.allSatisfy({ $0.isIn(json) }) else { return false }
+      if let answer = isPlainly(in: json) { return answer }
+    }
     guard let object = try? JSONReader.parse(Array(json), slack: 8) else { return false }
     return meta.allSatisfy { $0.isIn(object) }
+  }
+
+  /// The same by comparing bytes; nil where that will not do: blanks between members, numbers of more than one spelling.
+  private func isPlainly(in json: UnsafeRawBufferPointer) -> Bool? {
+    guard json.allSatisfy({ $0 > 0x20 }) else { return nil }
+    var isThere = true
+    for (key, value) in metaBytes {
+      guard var members = MemberScan(json) else { return nil }
+      var found: UnsafeRawBufferPointer?
+      while found == nil, let member = members.next() {
+        if key.withUnsafeBytes(member.key.equals) { found = member.value }
+      }
+      guard let found else { return false }
+      switch found[0] {
+      case UInt8(ascii: "\""):
+        let inner = UnsafeRawBufferPointer(rebasing: found[1..<found.count - 1])
+        isThere = isThere && value.withUnsafeBytes(inner.equals)
+      case UInt8(ascii: "0")...UInt8(ascii: "9"):
+        guard found.count <= 15, found.allSatisfy({ $0 >= 48 && $0 <= 57 }) else { return nil }
+        isThere = isThere && value.withUnsafeBytes(found.equals)
+      default: return nil
+      }
+    }
+    return isThere
   }
 }
