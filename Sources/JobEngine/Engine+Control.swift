@@ -318,23 +318,6 @@ extension Engine {
     }
   }
 
-  private func owns(_ id: String, _ uid: UInt32) -> Bool {
-    if let attempt = running[id] ?? starting.first(where: { $0.id == id }) {
-      return attempt.record.submittedBy?.uid == uid
-    }
-    guard let state = try? spool.state(of: id),
-      let status = try? spool.syscalls.status(spool.descriptor(state), JobID.fileName(id))
-    else { return false }
-    if status.uid == uid { return true }
-    // Once it was claimed the file may be a copy, and ours; then the record tells whose job it is, if the log bears it out.
-    guard status.uid == geteuid(), status.kind == .regular,
-      let bytes = try? spool.read(id, in: state, limit: 64 << 20), let job = try? JobScanner.scan(bytes),
-      let text = job.recordBytes
-    else { return false }
-    if proven[id] == nil { prove([id]) }
-    return proven[id] == Digest.sha256(text) && job.record?.submittedBy?.uid == uid
-  }
-
   // MARK: Answers
 
   private func deny(_ name: String, _ who: String, _ what: String) {
@@ -439,23 +422,6 @@ extension Engine {
       // It cannot be taken away; at least it is not carried out again and again.
       answered.insert(name)
       logger.warning("cannot remove ctl/\(name): \(error.message)")
-    }
-  }
-
-  // MARK: Proof
-
-  /// Finds out, in one pass over the log, whose records it bears out.
-  func prove(_ ids: [String]) {
-    let unknown = Set(ids.filter { proven[$0] == nil })
-    guard !unknown.isEmpty, let traces = try? AuditReader.traces(of: unknown, in: spool, index: index) else { return }
-    for (id, trace) in traces {
-      for state in [JobState.new, .dead, .done] {
-        guard let bytes = try? spool.read(id, in: state, limit: 64 << 20), let job = try? JobScanner.scan(bytes),
-          let text = job.recordBytes
-        else { continue }
-        if trace.bearsOut(text) { proven[id] = Digest.sha256(text) }
-        break
-      }
     }
   }
 }

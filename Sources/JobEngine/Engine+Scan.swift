@@ -75,8 +75,7 @@ extension Engine {
       return
     }
     guard drain == .no else {
-      scanning.folder = nil
-      scanning.slot = nil
+      abandonScan()
       return
     }
     // Its end is a message, which makes another turn.
@@ -89,15 +88,21 @@ extension Engine {
           scanning.slot = 0
         }
       } catch {
-        scanning.folder = nil
+        abandonScan()
         return troubled(error)
       }
     } else if let slot = scanning.slot {
-      for id in agenda.unseen(in: slot..<slot + ScanProgress.slice) where !isThere(id) { forget(id) }
+      for id in agenda.takeUnseen(in: slot..<slot + ScanProgress.slice) where !isThere(id) { forget(id) }
       scanning.slot = slot + ScanProgress.slice
       if slot + ScanProgress.slice >= agenda.slotLimit { finishScan() }
     }
     turnSoon()
+  }
+
+  private func abandonScan() {
+    scanning.folder = nil
+    scanning.slot = nil
+    agenda.abandonScan()
   }
 
   /// Whether the file came back since; a scan may miss what moves meanwhile.

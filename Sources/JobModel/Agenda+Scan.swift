@@ -21,14 +21,22 @@ extension Agenda {
     return slots[slot].inode == UInt32(truncatingIfNeeded: inode) ? .known : .changed
   }
 
-  /// Of some slots, the names the scan has not seen. What came in meanwhile counts as seen.
-  package func unseen(in range: Range<Int>) -> [String] {
-    range.clamped(to: 0..<slots.count).compactMap { slot in
+  /// Of some slots, the names the scan has not seen. What came in meanwhile counts as seen, and so does what was told of
+  /// once: whoever stays all the same must not look, by the turn of the mark, as if the next scan had seen it.
+  package mutating func takeUnseen(in range: Range<Int>) -> [String] {
+    var unseen: [String] = []
+    for slot in range.clamped(to: 0..<slots.count) where slots[slot].marks & Slot.seen != seen {
+      slots[slot].marks ^= Slot.seen
       switch slots[slot].phase {
-      case .free, .removed: nil
-      case .scheduled, .ready, .judging, .parked, .rated, .blocked:
-        slots[slot].marks & Slot.seen == seen ? nil : names.name(slot)
+      case .free, .removed: break
+      case .scheduled, .ready, .judging, .parked, .rated, .blocked: unseen.append(names.name(slot))
       }
     }
+    return unseen
+  }
+
+  /// A scan that will not be finished. All count as seen by it, so that the next one begins with marks that are alike.
+  package mutating func abandonScan() {
+    for slot in slots.indices { slots[slot].marks = slots[slot].marks & ~Slot.seen | seen }
   }
 }

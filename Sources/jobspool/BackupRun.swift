@@ -31,9 +31,11 @@ struct BackupRun {
   private var rsync: Rsync { place.rsync }
   private var source: String { "\(spool.path)/" }
 
-  /// Never copied: staging, requests, what only the running daemon means.
+  /// Never copied: staging, requests, what only the running daemon means, and what is derived: the agenda's checkpoint goes
+  /// by inodes, which a copy has others of, and the log's index is rewritten meanwhile.
   private static let excluded = [
     "/tmp/*", "/ctl/*.json", "/ctl/*.reply", "/ctl/.*", "/lock", "/status.json", "/secret", "/\(BackupManifest.name)",
+    "/log/agenda.checkpoint", "/log/.agenda.checkpoint", "/log/index",
   ]
   /// So often a job is looked for that moves while it is copied, and the log copied.
   private static let roundLimit = 10

@@ -109,10 +109,26 @@ struct AgendaCheckpointTests {
       #expect(see("stays", 11) == .known)
       #expect(see("replaced", 99) == .changed)
       #expect(see("stranger", 1) == .unknown)
-      #expect(agenda.unseen(in: 0..<100) == ["goes"])
+      #expect(agenda.takeUnseen(in: 0..<100) == ["goes"])
     }
     agenda.insert("replaced", type: "a", priority: 5, due: at(1), inode: 99, now: at(10))
     agenda.beginScan()
     #expect(Array("replaced".utf8).withUnsafeBufferPointer { agenda.see($0, inode: 5) } == .known)
+  }
+
+  @Test("a scan after one that broke off finds what has gone all the same")
+  func brokenOff() {
+    var agenda = agenda()
+    agenda.insert("stays", type: "a", priority: 5, due: at(1), now: at(10))
+    agenda.insert("goes", type: "a", priority: 5, due: at(1), now: at(10))
+    func seeStays() { _ = Array("stays".utf8).withUnsafeBufferPointer { agenda.see($0, inode: 1) } }
+    agenda.beginScan()
+    seeStays()
+    agenda.abandonScan()
+    agenda.beginScan()
+    seeStays()
+    #expect(agenda.takeUnseen(in: 0..<1) + agenda.takeUnseen(in: 1..<100) == ["goes"])
+    agenda.beginScan()
+    #expect(Set(agenda.takeUnseen(in: 0..<100)) == ["stays", "goes"])
   }
 }
