@@ -6,7 +6,7 @@ internal import JobModel
 
 extension Recovery {
   /// What a power cut can have undone although the log tells of it, because only the log is synced. Everything that ended
-  /// shortly before the last line is compared with its file. The kernel writes dirty pages back within 35 s by default
+  /// shortly before the cut is compared with its file. The kernel writes dirty pages back within 35 s by default
   /// (dirty_expire_centisecs, dirty_writeback_centisecs).
   ///
   /// Before `run`: a file whose end is durable, but not the rename of its claim (btrfs syncs a file without the names of
@@ -50,11 +50,15 @@ extension Recovery {
 
   /// The ends that are the last the log has about their jobs, newest first. There may be a million of them, so none is kept;
   /// `body` must not add to the log.
+  ///
+  /// How far back they reach is counted from line to line, a second at most for each step. The last lines may have been
+  /// written after the cut, by `run` or a command, and how long the machine was off must not use up the window.
   private func forEachRecentEnd(
     _ window: Duration, _ body: (String, UnsafeRawBufferPointer) throws(SpoolError) -> Void
   ) throws(SpoolError) {
     var seen = Set<Int>()
-    var oldest: WallTime?
+    var newer: WallTime?
+    var covered: Int64 = 0
     for file in try AuditFile.list(transitions.spool).reversed() {
       var isOver = false
       var failure: SpoolError?
@@ -67,12 +71,12 @@ extension Recovery {
             return false
           }
         }
-        // What this start itself writes is about no job, and does not count as the end of the last one.
         guard bytes.count > 31, let time = WallTime(rfc3339: String(decoding: bytes[7..<31], as: UTF8.self)) else {
           return true
         }
-        if oldest == nil { oldest = WallTime(microseconds: time.microseconds - window.inMicroseconds) }
-        isOver = oldest.map { time < $0 } ?? false
+        if let newer { covered += min(max(newer.microseconds - time.microseconds, 0), 1_000_000) }
+        newer = time
+        isOver = covered > window.inMicroseconds
         return !isOver
       }
       if let failure { throw failure }

@@ -86,11 +86,11 @@ struct PowerCutTests {
     #expect(test.bytes("a", .cur) == first)
   }
 
-  private func recovery() throws -> Recovery {
-    let transitions = try test.transitions(at: JobFactory.later(60))
+  private func recovery(at now: WallTime = JobFactory.later(60)) throws -> Recovery {
+    let transitions = try test.transitions(at: now)
     transitions.mendsTorn = true
     return Recovery(
-      transitions: transitions, maxJobBytes: 1 << 20, now: JobFactory.later(60), policy: { _ in nil }, random: { 0.5 })
+      transitions: transitions, maxJobBytes: 1 << 20, now: now, policy: { _ in nil }, random: { 0.5 })
   }
 
   @Test("an end that is durable is completed although the renames are not", arguments: [Transition.finish, .bury])
@@ -140,5 +140,31 @@ struct PowerCutTests {
     var fsck = Fsck(try test.open(), now: JobFactory.later(90))
     try fsck.run()
     #expect(fsck.problems.isEmpty, "\(fsck.problems)")
+  }
+
+  @Test("an end is completed however long the machine was off, and whatever this start has written")
+  func longOff() throws {
+    try test.drop("a", json)
+    try Life(test).run("a", .finish)
+    let whole = test.bytes("a", .done)
+    try TestSpool.write(Array(json.utf8), to: test.file("a", .done))
+    try test.drop("b", json)
+    _ = try Life(test).begin("b")
+    let start = try recovery(at: JobFactory.later(86_400))
+    #expect(try start.run().crashed == 1)
+    #expect(try start.completeTornEnds() == 1)
+    #expect(test.bytes("a", .done) == whole)
+  }
+
+  @Test("the window closes, so that a start does not read a long log")
+  func window() throws {
+    for (index, id) in ["a", "b", "c", "d"].enumerated() {
+      try test.drop(id, json)
+      try Life(test, at: JobFactory.later(10 * Int64(index))).run(id, .finish)
+      try TestSpool.write(Array(json.utf8), to: test.file(id, .done))
+    }
+    #expect(try recovery().completeTornEnds(window: .seconds(1)) == 3)
+    #expect(test.bytes("a", .done) == Array(json.utf8))
+    #expect(try recovery().completeTornEnds() == 1)
   }
 }
