@@ -162,6 +162,8 @@ package struct AuditTrace: Sendable {
   package var settle: JSONValue?
   /// The `submitted` line, when nothing newer holds a record: the only place that knows the owner of an adopted file.
   package var submitted: JSONValue?
+  /// It was requeued after `settle`: the file whose end that was has left `done/` or `dead/`.
+  package var isRequeued = false
   /// Further claims before `claim` without an end between them; a job that keeps taking the machine down shows here.
   package var repeatedClaims = 0
 
@@ -191,6 +193,7 @@ package enum AuditReader {
       guard !head.event.isAboutSchedule else { return true }
       var goesOn = true
       var trace = traces[job] ?? AuditTrace(last: head.event)
+      if head.event == .requeued, trace.settle == nil { trace.isRequeued = true }
       if head.event == .claimed {
         if trace.claim == nil, trace.settle == nil {
           trace.claim = try? JSONReader.parse(Array(line))

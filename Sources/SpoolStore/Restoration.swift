@@ -55,6 +55,10 @@ package struct Restoration {
     for id in wanted.sorted() {
       try resolve(id, traces[id], isGone: changes.gone.contains(id), &report)
     }
+    // Bytes of a refused file whose job is gone, waits or runs: they were copied at another moment than their job.
+    for id in wanted.union(removed).sorted() where try spool.exists(refused: id) {
+      if try !spool.exists(id, in: .dead) { try transitions.restoreRemove(refused: id) }
+    }
     return report
   }
 
@@ -103,6 +107,10 @@ package struct Restoration {
       return
     }
     guard !copies.isEmpty else {
+      if try spool.exists(refused: id) {
+        report.takenUp += 1
+        return try transitions.restoreTakeUp(refused: id)
+      }
       if trace != nil { report.missing.append(id) }
       return
     }
@@ -144,13 +152,39 @@ package struct Restoration {
         id, in: .new, head: job.head, tail: Array(job.bytes[job.tail...]), record: nil)
       return
     }
-    guard wanted == .hold else { return try transitions.restoreMove(id, from: source.state, to: .cur) }
+    if source.state == .dead, source.job?.isBare == true, try spool.exists(refused: id) {
+      // Refused later: it is the file that goes back, not the object that stands for it.
+      try transitions.restoreRemove(id, from: .dead)
+      return try transitions.restoreTakeUp(refused: id)
+    }
+    guard wanted == .hold else {
+      try transitions.restoreMove(id, from: source.state, to: .cur)
+      return try addRecord(id, in: .cur, source, trace)
+    }
     // Recovery would let it go again.
     try transitions.restoreMove(id, from: source.state, to: .hold)
     if let job = source.job, let text = job.recordBytes, trace?.bearsOut(text) != true {
       _ = try transitions.restore(
         id, in: .hold, head: job.head, tail: Array(job.bytes[job.tail...]), record: trace?.record)
     }
+    try addRecord(id, in: .hold, source, trace)
+  }
+
+  /// To a file that was copied before the run after which it was requeued.
+  private func addRecord(_ id: String, in state: JobState, _ copy: Copy, _ trace: AuditTrace?) throws(SpoolError) {
+    guard let trace, let job = copy.job, let record = trace.record, trace.claim == nil,
+      Restoration.isFromBeforeRequeue(copy, trace)
+    else { return }
+    _ = try transitions.restore(
+      id, in: state, head: job.head, tail: Array(job.bytes[job.tail...]), record: record)
+  }
+
+  /// A requeued file has the record of its run. One without is of a moment before that run, unless it is another file,
+  /// which has replaced it while it waited.
+  private static func isFromBeforeRequeue(_ copy: Copy, _ trace: AuditTrace?) -> Bool {
+    guard let trace, trace.isRequeued, trace.settle != nil, copy.job?.recordBytes == nil else { return false }
+    guard let sha256 = trace.record.flatMap(Recovery.record)?.sha256 else { return true }
+    return sha256 == copy.dropped
   }
 
   private static func isBorneOut(_ copy: Copy, _ trace: AuditTrace?) -> Bool {
@@ -182,7 +216,8 @@ package struct Restoration {
       if trace?.settle?["head"] != nil { return true }
       return try spool.exists(refused: id)
     case .new? where trace?.isSettled == true: return copy.state == .new && isBorneOut == true
-    case .new?, .hold?: return copy.state == wanted && isBorneOut != false
+    case .new?, .hold?:
+      return copy.state == wanted && isBorneOut != false && !Restoration.isFromBeforeRequeue(copy, trace)
     case nil:
       // Edited; never looked at; or ended so long ago that the log has forgotten it.
       if isBorneOut == true { return true }
@@ -198,7 +233,8 @@ package struct Restoration {
     case (_, .cur): return true
     case (.done, .dead), (.dead, .done): return true
     case (.new, .done), (.new, .dead), (.hold, .done), (.hold, .dead), (.cur, .done), (.cur, .dead):
-      // With a record it came from there; without one it was dropped beside it.
+      // With a record it came from there; without one it was dropped beside it. What was requeued is not there any more.
+      if trace?.isRequeued == true { return true }
       if right.job?.recordBytes != nil { return true }
       guard let text = copy.job?.recordBytes else { return false }
       return trace?.settle != nil && trace?.bearsOut(text) != true

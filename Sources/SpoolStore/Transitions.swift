@@ -728,6 +728,24 @@ package final class Transitions {
   /// Removes from a restored copy a file of the job that was copied before, or after, it moved on.
   func restoreRemove(_ id: String, from: JobState) throws(SpoolError) { try remove(id, from: from) }
 
+  /// The same for the bytes of a refused file, which lie beside the object that stands for it.
+  func restoreRemove(refused id: String) throws(SpoolError) {
+    do throws(Errno) { try syscalls.unlink(spool.descriptor(JobState.dead), "\(id).bad") } catch {
+      throw SpoolError(doing: "removing the refused file", path: "\(spool.path)/dead/\(id).bad", error)
+    }
+  }
+
+  /// Puts the bytes of a refused file where they were before it was refused.
+  func restoreTakeUp(refused id: String) throws(SpoolError) {
+    do throws(Errno) {
+      try syscalls.rename(
+        spool.descriptor(JobState.dead), "\(id).bad", to: spool.descriptor(JobState.cur), JobID.fileName(id),
+        replacing: false)
+    } catch {
+      throw SpoolError(doing: "taking up the refused file", path: "\(spool.path)/dead/\(id).bad", error)
+    }
+  }
+
   /// Removes a staged file a dead writer left in `tmp/`.
   package func sweepStaged(_ name: String) throws(SpoolError) {
     do throws(Errno) { try syscalls.unlink(spool.descriptor(Spool.Folder.tmp), name) } catch {

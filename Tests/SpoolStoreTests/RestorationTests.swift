@@ -208,8 +208,8 @@ import Testing
       let restored = try RestorationTests.restore(
         files, RestorationTests.manifest(from, then, late: late.sorted()))
       let about = Comment(rawValue: "seed \(seed), pictures \(began) to \(log) of \(story.moments.count)")
-      #expect(restored.problems.isEmpty, about)
-      #expect(restored.recovery.problems.isEmpty, about)
+      #expect(restored.problems.isEmpty, "\(restored.problems.map { "\($0.path): \($0.message)" }), \(about)")
+      #expect(restored.recovery.problems.isEmpty, "\(restored.recovery.problems), \(about)")
       #expect(restored.test.names(in: .cur).isEmpty, about)
       for number in 1...12 {
         let id = "j\(number)"
