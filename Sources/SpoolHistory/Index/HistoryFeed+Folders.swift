@@ -121,6 +121,7 @@ extension HistoryIndex {
       change(row) { $0.type = number }
     }
     let hasEnded = file.state == .done || file.state == .dead
+    openAttempts[UInt32(row)] = nil
     change(row) {
       $0.standing = Standing(file.state, record?.outcome)
       $0.updated = (hasEnded ? record?.updatedAt ?? file.written : file.changed).microseconds

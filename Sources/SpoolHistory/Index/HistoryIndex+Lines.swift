@@ -41,16 +41,43 @@ extension HistoryIndex {
         remove(row)
         return (scan, nil)
       }
-    } else if scan.event == .claimed, let waited = fields.waited, rows[row].pointee.standing != .new,
-      !rows[row].pointee.has(HistoryRow.Flag.waited)
-    {
-      change(row) {
-        $0.wait = waited
-        $0.set(HistoryRow.Flag.waited)
+      if scan.event == .held || (scan.event == .released && fields.from == .hold) {
+        if known == nil { openAttempts[UInt32(row)] = .min }
+      } else if scan.event != .edited, scan.event != .stage {
+        openAttempts[UInt32(row)] = nil
+      }
+    } else {
+      takeAttempt(row, scan, fields)
+      if scan.event == .claimed, let waited = fields.waited, rows[row].pointee.standing != .new,
+        !rows[row].pointee.has(HistoryRow.Flag.waited)
+      {
+        change(row) {
+          $0.wait = waited
+          $0.set(HistoryRow.Flag.waited)
+        }
       }
     }
     if !rows[row].pointee.has(HistoryRow.Flag.described) { describe(row, scan, fields) }
     return (scan, row)
+  }
+
+  /// What an older line says of the attempt, where the newer ones do not; of several the newest counts.
+  private func takeAttempt(_ row: Int, _ scan: LineScan, _ fields: JobLine) {
+    guard let known = openAttempts[UInt32(row)], scan.time >= known else { return }
+    var attempt = fields.attempt ?? 0
+    var error: UInt32 = 0
+    switch scan.event {
+    case .submitted, .requeued: attempt = 0
+    case .claimed: break
+    case .released where fields.from == .cur: break
+    case .retried:
+      if let told = fields.error {
+        error = number(ofError: told.code, told.message, type: types.string(UInt32(rows[row].pointee.type)))
+      }
+    default: return
+    }
+    openAttempts[UInt32(row)] = scan.time
+    change(row) { ($0.attempt, $0.error) = (attempt, error) }
   }
 
   private func isNewer(_ scan: LineScan, _ node: UInt8, than row: HistoryRow) -> Bool {

@@ -29,6 +29,9 @@ package final class HistoryIndex {
   var parents: [UInt32: WaitsFor] = [:]
   /// Waiting rows whose file has not been looked at for what the log does not say: when they are due, their parents.
   var unlooked: [UInt32] = []
+  /// Rows whose newest line (a hold, a release from it) does not tell the attempt and error they keep: until when that is
+  /// known from older lines.
+  var openAttempts: [UInt32: Int64] = [:]
   var nodes: [String] = []
   /// By schedule, microseconds.
   package internal(set) var successes: [String: Int64] = [:]
@@ -89,6 +92,7 @@ package final class HistoryIndex {
   func remove(_ row: Int) {
     change(row) { $0.standing = .gone }
     parents[UInt32(row)] = nil
+    openAttempts[UInt32(row)] = nil
     rows.remove(row)
   }
 
