@@ -70,7 +70,8 @@ struct BackupPlace {
     guard symlink(name, "\(folder.path)/latest") == 0 else {
       throw Failure("cannot make a link in \(folder.path): \(String(cString: strerror(errno)))", exit: 71)
     }
-    try rsync.copy([], from: "\(folder.path)/latest", to: "\(path)/latest")
+    // To the folder, not to the link in it: rsync would follow that one into the generation before.
+    try rsync.copy([], from: "\(folder.path)/latest", to: "\(path)/")
   }
 }
 
