@@ -35,7 +35,7 @@ struct Checkpointing {
   /// whole of what is written stays in proportion to what came in.
   var isDue: Bool { arrivals >= max(20_000, size / 4) }
 
-  static let slice = 1 << 13
+  static let slice = 1 << 11
 }
 
 extension Engine {
@@ -233,6 +233,7 @@ extension Engine {
       if let failure { logger.warning("\(failure); the next start may have to read waiting jobs anew") }
     case .indexed(let failure):
       isIndexing = false
+      indexIsFar = false
       indexAgainAt = EventLoop.now + (failure == nil ? .seconds(2) : .seconds(60))
       if let failure { logger.warning("\(failure); look-ups in the log read more of it meanwhile") }
       do throws(SpoolError) { try index?.refresh() } catch { logger.warning("\(error)") }

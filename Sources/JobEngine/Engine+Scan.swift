@@ -1,4 +1,4 @@
-/// Scans of `new/`, which are the truth about what waits. A slice per turn: a read of the folder, some thousand names, each
+/// Scans of `new/`, which are the truth about what waits. A slice per turn: a read of the folder, a thousand names, each
 /// looked up in the agenda as it comes; then what was not seen is forgotten. Only names the agenda does not know become
 /// strings, and no more of them than the engine can look at, so a scan of a million names takes no memory and holds up
 /// nothing.
@@ -22,7 +22,7 @@ struct ScanProgress {
   /// Names that may wait to be looked at before the scan goes on.
   static let lookahead = 4096
   /// Slots gone over in one turn.
-  static let slice = 1 << 15
+  static let slice = 1 << 13
   /// A folder changed this short a time before its scan may have changed unseen: file times are coarse.
   static let doubt: Int64 = 5_000_000
 
@@ -79,6 +79,8 @@ extension Engine {
       scanning.slot = nil
       return
     }
+    // Its end is a message, which makes another turn.
+    if indexIsFar, isIndexing { return }
     guard incoming.count - incomingNext < ScanProgress.lookahead else { return turnSoon() }
     if let folder = scanning.folder {
       do throws(SpoolError) {

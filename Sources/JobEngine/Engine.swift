@@ -107,6 +107,8 @@ package final class Engine {
   /// To be brought up to date however little there is.
   var indexIsOwed = false
   var indexAgainAt = Duration.zero
+  /// So much of the log is not covered that each look-up takes long.
+  var indexIsFar = false
   let clerk = Clerk(yields: true)
   /// Writes the files of notices.
   let courier = Clerk(yields: false)
@@ -187,7 +189,10 @@ package final class Engine {
     }
     retell(left)
     if !previous.wasClean { carefulUntil = EventLoop.now + .seconds(Limits.carefulSeconds) }
-    index = try openIndex()
+    let index = try AuditIndex(spool)
+    self.index = index
+    // An old spool has a long log and no index of it: the first scan waits for that once it has seen some names.
+    indexIsFar = index.uncovered > 16 * IndexWriter.stretch
     // A new day leaves a file that is closed, and an old spool may have none of it.
     indexIsOwed = true
     try rebuildRates(now: now)
@@ -199,21 +204,6 @@ package final class Engine {
     scan()
     scheduleRescan()
     keepHouse()
-  }
-
-  /// The log's index. An old spool has a long log and none of it: it is made now, or each look-up of the start would read
-  /// all of the log.
-  private func openIndex() throws(SpoolError) -> AuditIndex {
-    let index = try AuditIndex(spool)
-    guard index.uncovered > 16 * IndexWriter.stretch else { return index }
-    logger.notice("making the audit log's index anew")
-    do throws(SpoolError) {
-      _ = try IndexWriter(spool, seed: spool_random()).update()
-      try index.refresh()
-    } catch {
-      logger.warning("\(error); look-ups in the log read all of it meanwhile")
-    }
-    return index
   }
 
   /// Writes `daemon_started`; tells whether the daemon before us stopped in order, and in which boot it began.

@@ -92,7 +92,7 @@ package enum AgendaFile {
     /// The next bytes, nil at the end. `body` takes whole entries and tells how many bytes they had; nil: what it finds is
     /// none.
     package func next(
-      count: Int = 1 << 18, _ body: (UnsafeRawBufferPointer) -> Int?
+      count: Int = 1 << 16, _ body: (UnsafeRawBufferPointer) -> Int?
     ) throws(SpoolError) -> Bool {
       guard offset < end else { return false }
       let bytes: [UInt8]

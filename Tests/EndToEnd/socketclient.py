@@ -3,6 +3,7 @@
 Not executable: it is no test of its own.
 """
 
+import atexit
 import base64
 import hashlib
 import hmac
@@ -55,6 +56,8 @@ class Web:
         self.process = subprocess.Popen(
             [program("jobspool-web"), "--spool", spool, "--listen", f"127.0.0.1:{self.port}"],
             stdin=subprocess.DEVNULL, stdout=self.file, stderr=self.file, cwd="/")
+        # Also when the script breaks off.
+        atexit.register(self.process.kill)
         until(self.answers, lambda: f"jobspool-web answers; it says {open(log).read()[-2000:]}")
 
     def answers(self):

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Live events as a foreign client meets them: /v1/events of the real web program over the real daemon."""
+import atexit
 import json
 import os
 import socket
@@ -22,6 +23,7 @@ spool.handler("quick", "exit 0", "concurrency = 4")
 spool.handler("fails", "echo no luck >&2; exit 65")
 make_key(spool.path)
 spool.start()
+atexit.register(lambda: spool.process and spool.process.kill())
 web = Web(spool.path, os.path.join(daemon.scratch(), "web.stderr"))
 viewer = token(spool.path)
 
