@@ -10,7 +10,8 @@ package enum RouteTable {
   package static let all: [Route] =
     PageRoutes.all + HealthRoutes.all + OpenAPI.all + MeRoutes.all + LoginRoutes.all + JobListRoutes.all
     + SubmitRoutes.all + JobRoutes.all + JobPartRoutes.all + VerbRoutes.all + DeadRoutes.all + TypeRoutes.all
-    + ScheduleRoutes.all + QueueRoutes.all + StatsRoutes.all + SystemRoutes.all + JobFileRoutes.all + MetricsRoutes.all + EventRoutes.all
+    + ScheduleRoutes.all + QueueRoutes.all + StatsRoutes.all + SystemRoutes.all + JobFileRoutes.all + MetricsRoutes.all
+    + EventRoutes.all
 
   /// The OpenAPI document.
   package static var document: [UInt8] { OpenAPI.document }
