@@ -129,7 +129,7 @@ export default function job(page) {
     if (!list.length) return null;
     const measured = list.some((one) => one.cpu_s !== undefined || one.max_rss !== undefined);
     const heads = ["", "Started", "Took", "Ended", ...(measured ? ["CPU", "Memory"] : [])];
-    return section("Attempts", h("span", { class: "dim" }, data.max_attempts ? `${exactCount(data.attempt)} of ${exactCount(data.max_attempts)}` : exactCount(data.attempt)),
+    return section("Attempts", h("span", { class: "dim" }, data.max_attempts ? `${exactCount(data.attempt)} of ${exactCount(data.max_attempts)}` : ""),
       h("div", { class: "scroll" }, h("table", { class: "attempts" },
         h("thead", null, h("tr", null, heads.map((name, index) => h("th", { scope: "col", class: index === 0 || index === 2 || index > 3 ? "num" : "" }, name)))),
         h("tbody", null, list.map((one, index) => [
@@ -154,7 +154,7 @@ export default function job(page) {
   function next(one, later) {
     if (one.outcome === "done") return null;
     if (later) return h("span", { class: "dim" }, `tried again after ${duration((Date.parse(later.started_at) - Date.parse(one.ended_at)) / 1000)}`);
-    if (data.state === "new" && (data.next_attempt_at ?? data.due)) return h("span", { class: "dim" }, "tried again ", when(data.next_attempt_at ?? data.due));
+    if (data.phase === "retry" && (data.next_attempt_at ?? data.due)) return h("span", { class: "dim" }, "tried again ", when(data.next_attempt_at ?? data.due));
     return null;
   }
 
@@ -183,7 +183,7 @@ export default function job(page) {
     return section("About", null,
       h("dl", { class: "facts" },
         row("Submitted", when(data.submitted_at), by && ` by ${by.subject ?? by.user ?? by.uid}`),
-        row("Started", data.started_at && when(data.started_at)),
+        row("Started", data.started_at && data.state !== "new" && data.state !== "hold" && when(data.started_at)),
         row("Finished", data.finished_at && when(data.finished_at)),
         row("Due", data.due && (data.phase === "scheduled" || data.phase === "retry") && when(data.due)),
         row("Expires", data.expires_at && when(data.expires_at)),

@@ -1,6 +1,6 @@
 // Submitting a job by form, or again from an old one. What will be sent is shown as it is sent.
 
-import { get, getJob, Problem, post } from "./api.js";
+import { get, getJob, may, Problem, post } from "./api.js";
 import { h } from "./dom.js";
 import { go, jobLink, link } from "./route.js";
 import { failed, loading, toast, trouble } from "./ui.js";
@@ -15,7 +15,7 @@ export default function submit(page) {
   async function load() {
     try {
       // A producer may not list the types; then the name is typed.
-      [types, old] = await Promise.all([get("types", null, page.signal).then((answer) => answer.types, () => []), from && getJob(from, page.signal)]);
+      [types, old] = await Promise.all([may("read") ? get("types", null, page.signal).then((answer) => answer.types, () => []) : [], from && getJob(from, page.signal)]);
       form = build();
     } catch (error) {
       if (error.name === "AbortError") return;

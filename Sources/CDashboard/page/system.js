@@ -45,6 +45,7 @@ export default function system(page) {
       row("jobspoold", daemon.running ? h("span", { class: "badge t-done" }, icon("done"), "running") : h("span", { class: "badge t-dead" }, icon("dead"), "not running"), daemon.version && h("span", { class: "dim" }, ` ${daemon.version}`)),
       daemon.pid && row("Process", String(daemon.pid)),
       daemon.started_at && row("Up for", since(daemon.started_at)),
+      data.spool && row("Spool", h("code", { class: "wrap" }, data.spool)),
       row("jobspool-web", data.web?.version ?? data.version ?? "–", data.web?.pid && h("span", { class: "dim" }, ` process ${data.web.pid}`))));
   }
 
@@ -83,7 +84,7 @@ export default function system(page) {
 
   /** Whatever else the server tells, so that nothing it knows is kept from the reader. */
   function rest() {
-    const known = new Set(["node", "version", "web", "daemon", "disk", "memory", "audit", "clients", "problems", "configuration_problems", "alerts", "system"]);
+    const known = new Set(["node", "version", "web", "daemon", "disk", "memory", "audit", "clients", "problems", "configuration_problems", "alerts", "system", "spool"]);
     const more = Object.entries(data).filter(([name, value]) => !known.has(name) && value !== null);
     return more.length > 0 && section("More", null, h("dl", { class: "facts" }, more.map(([name, value]) => row(name.replace(/_/g, " "), h("span", { class: "wrap" }, typeof value === "object" ? JSON.stringify(value) : String(value))))));
   }
