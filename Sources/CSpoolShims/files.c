@@ -36,7 +36,6 @@ int spool_clock_is_kept(void) {
 
 int spool_syncfs(int fd) { return syncfs(fd); }
 
-void spool_begin_write(int fd) { (void)!sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE); }
 
 ssize_t spool_getdents(int fd, void *buffer, size_t size) { return syscall(SYS_getdents64, fd, buffer, size); }
 

@@ -207,7 +207,7 @@ extension Engine {
         try transitions.audit.append(
           .requeued, at: now, job: id, type: job?.type, from: record.state, to: .new, by: "mv")
         // A run that begins in this turn must find this line before its own, whatever happens.
-        return try transitions.flush()
+        return try transitions.audit.flush()
       }
       let user = accounts.name(of: uid)
       try transitions.audit.append(.submitted, at: now, job: id, type: job?.type, to: .new, by: user) { writer in

@@ -136,7 +136,7 @@ extension Engine {
       } else {
         // After an unclean start every run is durable before it begins, so that a job that takes the machine down with
         // it uses up its attempts.
-        do throws(SpoolError) { try transitions.commit(closing: !isCommitting) } catch { return troubled(error) }
+        do throws(SpoolError) { try transitions.audit.commit(closing: !isCommitting) } catch { return troubled(error) }
       }
     }
     let attempts = starting

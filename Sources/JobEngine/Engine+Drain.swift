@@ -60,7 +60,7 @@ extension Engine {
     stopCommitter()
     clerk.stop()
     courier.stop()
-    do throws(SpoolError) { try transitions.commit() } catch { logger.error("\(error)") }
+    do throws(SpoolError) { try transitions.audit.commit() } catch { logger.error("\(error)") }
     writeLastCheckpoint()
     do throws(SpoolError) {
       // Whatever else the jobs left in the page cache: after this the next start need not doubt any file.
@@ -68,7 +68,7 @@ extension Engine {
         throw SpoolError(doing: "syncing the spool", path: spool.path, error)
       }
       try transitions.audit.append(.daemonStopped, at: effects.now()) { schedules.write(to: &$0) }
-      try transitions.commit(closing: !isCommitting)
+      try transitions.audit.commit(closing: !isCommitting)
     } catch {
       logger.error("\(error)")
     }

@@ -80,7 +80,7 @@ extension Engine {
         done.results.append((name, .failure(error)))
       }
     }
-    do throws(SpoolError) { try transitions.commit(closing: !isCommitting) } catch { troubled(error) }
+    do throws(SpoolError) { try transitions.audit.commit(closing: !isCommitting) } catch { troubled(error) }
     return done
   }
 

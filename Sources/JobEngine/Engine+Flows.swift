@@ -35,7 +35,7 @@ extension Engine {
       }
     }
     // Members and ends of this very turn have their lines only in memory yet.
-    if !unknown.isEmpty || !batches.isEmpty { try transitions.flush() }
+    if !unknown.isEmpty || !batches.isEmpty { try transitions.audit.flush() }
     if !unknown.isEmpty {
       for (id, state) in try AuditReader.ends(of: unknown, in: spool, index: index) { states[id] = state }
     }

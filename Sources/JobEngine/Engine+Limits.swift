@@ -34,7 +34,7 @@ extension Engine {
   /// - Parameter types: nil: all.
   func rebuildRates(of types: Set<String>? = nil, now: WallTime) throws(SpoolError) {
     // What was counted in this turn is to be found there too.
-    try transitions.flush()
+    try transitions.audit.flush()
     for type in types ?? [] {
       submissions[type] = nil
       agenda.forgetStarts(type)

@@ -49,7 +49,7 @@ extension Engine {
     }
     readSwitchesAgain()
     switchActors.removeAll()
-    do throws(SpoolError) { try transitions.commit(closing: !isCommitting) } catch { troubled(error) }
+    do throws(SpoolError) { try transitions.audit.commit(closing: !isCommitting) } catch { troubled(error) }
     status.touch()
     turnSoon()
     answer(ControlRequest(name: name))

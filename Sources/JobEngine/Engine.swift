@@ -141,7 +141,6 @@ package final class Engine {
     logger = effects.logger
     agenda = Agenda(maxJobs: settings.daemon.maxJobs, seed: spool_random())
     startedAt = effects.now()
-    transitions.defersAdoption = true
     transitions.sealing = { [unowned self] (job) throws(SpoolError) in try seal(job) }
   }
 
@@ -291,7 +290,7 @@ package final class Engine {
   func flush() {
     guard transitions.audit.hasPending else { return }
     do throws(SpoolError) {
-      try transitions.flush()
+      try transitions.audit.flush()
     } catch {
       troubled(error)
     }

@@ -100,9 +100,7 @@ package struct Fsck {
         {
           add(.badWithoutRecord, "dead/\(name)", "a refused file without its dead/\(id).json", job: id)
         }
-      } else if name != ".gitkeep", !name.hasPrefix(Transitions.adoptionPrefix),
-        spool.hasRoot("\(state.rawValue)/\(name)")
-      {
+      } else if name != ".gitkeep", spool.hasRoot("\(state.rawValue)/\(name)") {
         note(.oddName, "\(state.rawValue)/\(name)", "no job's name (ID.json); it is left alone")
       }
     }

@@ -34,8 +34,6 @@ package protocol SpoolSyscalls: Sendable {
   func unlink(_ directory: Int32, _ name: String) throws(Errno)
   func sync(_ fd: Int32) throws(Errno)
   func syncData(_ fd: Int32) throws(Errno)
-  /// Lets the kernel begin to write a file that will be synced soon. Only a hint: whatever it says, a sync tells the truth.
-  func beginWrite(_ fd: Int32)
   /// syncfs(2): everything on the file system `fd` lies on.
   func syncFileSystem(_ fd: Int32) throws(Errno)
   /// Does not follow a link in the last component.
@@ -57,10 +55,6 @@ extension SpoolSyscalls {
       guard error == Errno(EOPNOTSUPP) else { throw error }
     }
   }
-}
-
-extension SpoolSyscalls {
-  package func beginWrite(_ fd: Int32) { spool_begin_write(fd) }
 }
 
 /// The kernel's.

@@ -34,19 +34,6 @@ package final class Transitions {
   /// is set, such a file is put back to what its producer wrote before it is judged.
   package var mendsTorn = false
   private let uid = geteuid()
-  /// Copies of adopted files are synced together, by `finishAdoptions`, which has to come before any line about them is
-  /// written and before their handlers start.
-  package var defersAdoption = false
-  private var adoptions: [Adoption] = []
-
-  /// A copy that is written but not in its place.
-  private struct Adoption {
-    var id: String
-    var fd: Int32
-    var bytes: [UInt8]
-    /// A sync failed: what the kernel still has of it is anyone's guess.
-    var isDoubtful = false
-  }
 
   package init(_ spool: Spool, audit: AuditLog) {
     self.spool = spool
@@ -224,80 +211,9 @@ package final class Transitions {
     }
   }
 
-  /// The same up to the sync, which is shared. The copy lies in `cur/` meanwhile, where nobody else can get at it.
-  private func stageAdoption(_ id: String, _ bytes: [UInt8], for reader: UInt32) throws(SpoolError) -> Int32 {
-    let name = Transitions.adoptionPrefix + JobID.fileName(id)
-    let cur = spool.descriptor(JobState.cur)
-    do throws(Errno) {
-      let fd = try syscalls.open(cur, name, flags: O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: 0o640)
-      do throws(Errno) {
-        try syscalls.write(fd, bytes, offset: 0)
-        try syscalls.share(fd, with: reader)
-      } catch {
-        syscalls.close(fd)
-        try? syscalls.unlink(cur, name)
-        throw error
-      }
-      // Now, so that the copies find their places on the disk in one step of its journal.
-      syscalls.beginWrite(fd)
-      adoptions.append(Adoption(id: id, fd: fd, bytes: bytes))
-      return fd
-    } catch {
-      throw SpoolError(doing: "adopting the job", path: spool.path(of: id, in: .cur), error)
-    }
-  }
-
-  /// Makes the copies durable that adopted files were given, and puts them in their places. What the disk refuses stays
-  /// for another try; until then the originals lie in `cur/` and nothing tells of the claims.
-  package func finishAdoptions() throws(SpoolError) {
-    guard !adoptions.isEmpty else { return }
-    for index in adoptions.indices {
-      let adoption = adoptions[index]
-      do throws(Errno) {
-        if adoption.isDoubtful { try syscalls.write(adoption.fd, adoption.bytes, offset: 0) }
-        try syscalls.sync(adoption.fd)
-        let name = JobID.fileName(adoption.id)
-        let cur = spool.descriptor(JobState.cur)
-        try syscalls.rename(cur, Transitions.adoptionPrefix + name, to: cur, name, replacing: true)
-      } catch {
-        adoptions.removeFirst(index)
-        adoptions[0].isDoubtful = true
-        throw SpoolError(doing: "adopting the job", path: spool.path(of: adoption.id, in: .cur), error)
-      }
-    }
-    adoptions.removeAll(keepingCapacity: true)
-  }
-
-  /// How copies begin that are not in their place yet. No job's name does.
-  static let adoptionPrefix = ".adopt."
-
-  /// Removes copies that a crash left beside their originals.
-  func sweepAdoptions() throws(SpoolError) {
-    var names: [String] = []
-    try Scan.names(of: .cur, in: spool) { if $0.hasPrefix(Transitions.adoptionPrefix) { names.append($0) } }
-    for name in names {
-      do throws(Errno) { try syscalls.unlink(spool.descriptor(JobState.cur), name) } catch {
-        guard error != .noEntry else { continue }
-        throw SpoolError(doing: "removing a copy", path: "\(spool.path)/cur/\(name)", error)
-      }
-    }
-  }
-
-  /// Writes the lines of the log, once all that they tell of is so.
-  package func flush() throws(SpoolError) {
-    try finishAdoptions()
-    try audit.flush()
-  }
-
-  /// The same, durably, for what cannot wait for the committer.
-  package func commit(closing: Bool = true) throws(SpoolError) {
-    try finishAdoptions()
-    try audit.commit(closing: closing)
-  }
-
   /// Makes a name in `tmp/` free for a copy of ours. Producers may write there too: whatever they put under that name, a
   /// pipe or a link to elsewhere, is never opened, and a folder that cannot be removed moves aside.
-  private func clear(_ tmp: Int32, _ name: String) throws(Errno) {
+  func clear(_ tmp: Int32, _ name: String) throws(Errno) {
     do throws(Errno) { try syscalls.unlink(tmp, name) } catch {
       if error == .noEntry { return }
       guard error == Errno(EISDIR) || error == .permission else { throw error }
@@ -350,8 +266,7 @@ package final class Transitions {
   /// Puts a claimed file back as if nothing had been. When its place was taken meanwhile, it stays in `cur/` and false is
   /// returned: the twin has to move away first.
   package func unclaim(_ claim: borrowing Claim) throws(SpoolError) -> Bool {
-    try finishAdoptions()
-    return try putBack(claim.id)
+    try putBack(claim.id)
   }
 
   /// The same for recovery, which does not take up the file: it may still be its producer's, and stays so.
@@ -364,7 +279,6 @@ package final class Transitions {
   /// Step one: the record goes into the file. May be repeated.
   package func write(_ settlement: Settlement) throws(SpoolError) {
     guard !settlement.isWritten else { return }
-    try finishAdoptions()
     if settlement.transition == .discardTwin {
       // Nothing of it will stay.
     } else if settlement.isWhole {
@@ -433,7 +347,6 @@ package final class Transitions {
   /// Step three, after the line is durable: the rename. Returns false when the place is taken (a twin in `new/`), which
   /// has to be moved away before this is repeated.
   package func publish(_ settlement: Settlement) throws(SpoolError) -> Bool {
-    try finishAdoptions()
     let id = settlement.id
     if settlement.isWhole, settlement.transition != .discardTwin {
       try publishWhole(id, to: settlement.record.outcome?.state ?? .dead)
@@ -532,49 +445,6 @@ package final class Transitions {
   /// Puts a file whose durable end was not followed by the rename of its claim, back where the rest of a start looks.
   func takeUp(_ id: String) throws(SpoolError) -> Bool { try move(id, .new, .cur) }
 
-  // MARK: Edits
-
-  /// How the copies of edits begin in `tmp/`.
-  static let editPrefix = ".edit."
-
-  /// Whose job a text of ours says it is.
-  private static func submitter(in bytes: [UInt8]) -> UInt32? {
-    (try? JobScanner.scan(bytes))?.record?.submittedBy?.uid
-  }
-
-  /// Writes the edited file, whole and durable, beside the spool's folders of jobs.
-  func stageEdit(_ id: String, _ bytes: [UInt8]) throws(SpoolError) {
-    let name = "\(Transitions.editPrefix)\(id)"
-    let tmp = spool.descriptor(Spool.Folder.tmp)
-    do throws(Errno) {
-      try clear(tmp, name)
-      let fd = try syscalls.open(tmp, name, flags: O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o640)
-      defer { syscalls.close(fd) }
-      try syscalls.write(fd, bytes, offset: 0)
-      try syscalls.share(fd, with: Transitions.submitter(in: bytes))
-      try syscalls.sync(fd)
-      try syscalls.sync(tmp)
-    } catch {
-      throw SpoolError(doing: "writing the edited job", path: "\(spool.path)/tmp/\(name)", error)
-    }
-  }
-
-  /// Puts the staged file in the place of the job, durably. The bytes of a file that had been refused go with the old one.
-  func publishEdit(_ id: String, in state: JobState) throws(SpoolError) {
-    let folder = spool.descriptor(state)
-    do throws(Errno) {
-      try syscalls.rename(
-        spool.descriptor(Spool.Folder.tmp), "\(Transitions.editPrefix)\(id)", to: folder, JobID.fileName(id),
-        replacing: true)
-      if state == .dead {
-        do throws(Errno) { try syscalls.unlink(folder, "\(id).bad") } catch { if error != .noEntry { throw error } }
-      }
-      try syscalls.sync(folder)
-    } catch {
-      throw SpoolError(doing: "putting the edited job in its place", path: spool.path(of: id, in: state), error)
-    }
-  }
-
   // MARK: Files that are no jobs
 
   /// The file in `cur/` is a regular one of ours with no other name: only then may it be written to.
@@ -624,156 +494,10 @@ package final class Transitions {
     }
   }
 
-  // MARK: Moves of operators and janitors
-
-  /// dead or done → new: one rename; the record tells that it starts over.
-  package func requeue(_ id: String, from: JobState, type: String?, at time: WallTime, by: String) throws(SpoolError) {
-    try operate(.requeue, id, from, .new, type: type, at: time, by: by)
-  }
-
-  /// new → hold.
-  package func hold(_ id: String, type: String?, at time: WallTime, by: String) throws(SpoolError) {
-    try operate(.hold, id, .new, .hold, type: type, at: time, by: by)
-  }
-
-  /// hold → new.
-  package func unhold(_ id: String, type: String?, at time: WallTime, by: String) throws(SpoolError) {
-    try operate(.unhold, id, .hold, .new, type: type, at: time, by: by)
-  }
-
-  private func operate(
-    _ transition: Transition, _ id: String, _ from: JobState, _ to: JobState, type: String?, at time: WallTime,
-    by: String
-  ) throws(SpoolError) {
-    guard try move(id, from, to) else {
-      guard try spool.exists(id, in: from) else {
-        throw SpoolError(.noSuchJob, "\(id) is not in \(from.rawValue)")
-      }
-      throw SpoolError(.exists, "\(id) cannot move to \(to.rawValue): another job of that id is there")
-    }
-    guard let event = transition.event else { return }
-    try audit.append(event, at: time, job: id, type: type, from: from, to: to, by: by)
-  }
-
-  /// Removes a finished or held job, its `.bad` file and its log. The line is written before: what is gone was announced.
-  package func purge(
-    _ id: String, from: JobState, type: String?, at time: WallTime, by: String, reason: String
-  ) throws(SpoolError) {
-    try audit.append(.purged, at: time, job: id, type: type, from: from, by: by) { writer in
-      writer.key("reason")
-      writer.string(reason)
-    }
-    try audit.flush()
-    try removeWhole(id, from: from)
-  }
-
-  /// The same for many, with one write for all their lines.
-  package func purge(_ jobs: [ExpiredJob], at time: WallTime) throws(SpoolError) {
-    for job in jobs {
-      try audit.append(.purged, at: time, job: job.id, type: job.type, from: job.state) { writer in
-        writer.key("reason")
-        writer.string(job.reason)
-      }
-    }
-    try audit.flush()
-    for job in jobs { try removeWhole(job.id, from: job.state) }
-  }
-
-  private func removeWhole(_ id: String, from: JobState) throws(SpoolError) {
-    try remove(id, from: from)
-    if from == .dead {
-      do throws(Errno) { try syscalls.unlink(spool.descriptor(JobState.dead), "\(id).bad") } catch {
-        guard error == .noEntry else {
-          throw SpoolError(doing: "removing the refused file", path: "\(spool.path)/dead/\(id).bad", error)
-        }
-      }
-    }
-    _ = try removeLog(of: id)
-  }
-
-  /// Removes what a job's handler said; false when there is nothing.
-  package func removeLog(of id: String) throws(SpoolError) -> Bool {
-    do throws(Errno) {
-      try syscalls.unlink(spool.descriptor(Spool.Folder.log), "jobs/\(id).log")
-      return true
-    } catch {
-      guard error != .noEntry else { return false }
-      throw SpoolError(doing: "removing the job's log", path: spool.logPath(of: id), error)
-    }
-  }
-
-  /// Removes a second file of a job whose end in `done/` is durable. The line is written before, as for `purge`; the job's
-  /// log stays, because it belongs to the file that stays.
-  func removeCopy(
-    _ id: String, from: JobState, type: String?, at time: WallTime, by: String
-  ) throws(SpoolError) {
-    try audit.append(.purged, at: time, job: id, type: type, from: from, by: by) { writer in
-      writer.key("reason")
-      writer.string("a copy of the job, which is done")
-    }
-    try audit.commit()
-    try remove(id, from: from)
-  }
-
-  /// Puts a file of a restored copy where the log says that it was, or into `cur/`, where recovery takes it up. It leaves
-  /// no line of its own: nothing happened to the job.
-  func restoreMove(_ id: String, from: JobState, to: JobState) throws(SpoolError) {
-    if from == to { return }
-    guard try move(id, from, to) else {
-      throw SpoolError(
-        .exists, "\(id) cannot be put where it was when the backup was taken", path: spool.path(of: id, in: to))
-    }
-  }
-
-  /// Removes from a restored copy a file of the job that was copied before, or after, it moved on.
-  func restoreRemove(_ id: String, from: JobState) throws(SpoolError) { try remove(id, from: from) }
-
-  /// The same for the bytes of a refused file, which lie beside the object that stands for it.
-  func restoreRemove(refused id: String) throws(SpoolError) {
-    do throws(Errno) { try syscalls.unlink(spool.descriptor(JobState.dead), "\(id).bad") } catch {
-      throw SpoolError(doing: "removing the refused file", path: "\(spool.path)/dead/\(id).bad", error)
-    }
-  }
-
-  /// Puts the bytes of a refused file where they were before it was refused.
-  func restoreTakeUp(refused id: String) throws(SpoolError) {
-    do throws(Errno) {
-      try syscalls.rename(
-        spool.descriptor(JobState.dead), "\(id).bad", to: spool.descriptor(JobState.cur), JobID.fileName(id),
-        replacing: false)
-    } catch {
-      throw SpoolError(doing: "taking up the refused file", path: "\(spool.path)/dead/\(id).bad", error)
-    }
-  }
-
-  /// Removes a staged file a dead writer left in `tmp/`.
-  package func sweepStaged(_ name: String) throws(SpoolError) {
-    do throws(Errno) { try syscalls.unlink(spool.descriptor(Spool.Folder.tmp), name) } catch {
-      if error == .noEntry { return }
-      throw SpoolError(doing: "sweeping tmp", path: "\(spool.path)/tmp/\(name)", error)
-    }
-  }
-
-  /// A directory is nobody's twin and is left alone, but not in the place a job has to go back to: there it gets a fresh
-  /// name. It stays in `new/`, which needs no right to what is in it. false: there is none.
-  package func moveDirectoryAside(_ id: String, at time: WallTime) throws(SpoolError) -> Bool {
-    let new = spool.descriptor(JobState.new)
-    let name = JobID.fileName(id)
-    do throws(Errno) {
-      guard try syscalls.status(new, name).kind == .directory else { return false }
-      let fresh = JobID.make(at: time, random: (spool_random(), spool_random()))
-      try syscalls.rename(new, name, to: new, JobID.fileName(fresh), replacing: false)
-      return true
-    } catch {
-      if error == .noEntry { return false }
-      throw SpoolError(doing: "moving a directory aside", path: spool.path(of: id, in: .new), error)
-    }
-  }
-
   // MARK: Renames
 
   /// false: the source is gone or the target is taken.
-  private func move(_ id: String, _ from: JobState, _ to: JobState) throws(SpoolError) -> Bool {
+  func move(_ id: String, _ from: JobState, _ to: JobState) throws(SpoolError) -> Bool {
     let name = JobID.fileName(id)
     do throws(Errno) {
       try syscalls.rename(spool.descriptor(from), name, to: spool.descriptor(to), name, replacing: false)
@@ -799,7 +523,7 @@ package final class Transitions {
     }
   }
 
-  private func remove(_ id: String, from: JobState) throws(SpoolError) {
+  func remove(_ id: String, from: JobState) throws(SpoolError) {
     do throws(Errno) { try syscalls.unlink(spool.descriptor(from), JobID.fileName(id)) } catch {
       if error == .noEntry { return }
       throw SpoolError(doing: "removing the job", path: spool.path(of: id, in: from), error)

@@ -8,7 +8,6 @@ extension Transitions {
   /// Claims `new/ID.json` under a fresh id. The `claimed` line with the id it was dropped under is durable before the
   /// rename: neither a crash nor a power cut may leave a file in `cur/` that looks like a job of its own and would run.
   package func claimTwin(_ id: String, at time: WallTime, limit: Int) throws(SpoolError) -> Claim? {
-    try finishAdoptions()
     let fresh = JobID.make(at: time, random: (spool_random(), spool_random()))
     try audit.append(.claimed, at: time, job: fresh, from: .new, to: .cur) { writer in
       writer.key("twin_of")

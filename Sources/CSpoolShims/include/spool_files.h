@@ -11,8 +11,6 @@
 int spool_openat(int directory, const char *name, int flags, mode_t mode);
 int spool_renameat2(int from_directory, const char *from, int to_directory, const char *to, unsigned flags);
 int spool_syncfs(int fd);
-// Begins to write back the file's pages, without waiting.
-void spool_begin_write(int fd);
 // getdents64(2).
 ssize_t spool_getdents(int fd, void *buffer, size_t size);
 // Takes the OFD write lock of the whole file; EAGAIN when another holds it.
