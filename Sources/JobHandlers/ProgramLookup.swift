@@ -39,7 +39,12 @@ package enum ProgramLookup {
       }
     }
     guard status.st_mode & S_IFMT == S_IFREG else { return "is not a file" }
-    guard access(path, X_OK) == 0 else { return "may not be executed (chmod +x)" }
+    guard access(path, X_OK) == 0 else {
+      var mount = statvfs()
+      let isForbidden = statvfs(path, &mount) == 0 && mount.f_flag & UInt(ST_NOEXEC.rawValue) != 0
+      return isForbidden
+        ? "lies on a file system mounted noexec, from which nothing may be executed" : "may not be executed (chmod +x)"
+    }
     return nil
   }
 }

@@ -38,6 +38,7 @@ struct Doctor {
     checkDisk()
     checkClock()
     checkConfiguration()
+    checkConfigurationFiles()
     checkHandlers()
     checkTools()
     checkSecrets()
@@ -189,7 +190,7 @@ struct Doctor {
     return stat(path, &status) == 0 ? status : nil
   }
 
-  private static func mode(_ status: stat) -> String { String(status.st_mode & 0o7777, radix: 8) }
+  static func mode(_ status: stat) -> String { String(status.st_mode & 0o7777, radix: 8) }
   static var reason: String { String(cString: strerror(errno)) }
 
   // MARK: The clock
