@@ -79,7 +79,7 @@ struct Doctor {
     }
     let name = Doctor.fileSystems[type] ?? "type 0x" + String(type, radix: 16)
     var mount = statvfs()
-    if fstatvfs(spool.root, &mount) == 0, mount.f_flag & UInt(ST_RDONLY.rawValue) != 0 {
+    if fstatvfs(spool.root, &mount) == 0, mount.f_flag & UInt(ST_RDONLY) != 0 {
       bad(
         "file system", "\(name), read-only: nothing is accepted and nothing runs",
         "look in the kernel's log for errors of the disk, then: mount -o remount,rw")
