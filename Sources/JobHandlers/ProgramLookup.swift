@@ -28,6 +28,9 @@ package enum ProgramLookup {
     throw Problem("\"\(name)\" is not in the daemon's PATH (\(searchPath))")
   }
 
+  /// ST_NOEXEC of statvfs(3), which is no POSIX and so not in the Glibc module.
+  private static let noExecution: UInt = 8
+
   /// Why `path` cannot be executed; nil when it can.
   static func obstacle(_ path: String) -> String? {
     var status = stat()
@@ -39,7 +42,12 @@ package enum ProgramLookup {
       }
     }
     guard status.st_mode & S_IFMT == S_IFREG else { return "is not a file" }
-    guard access(path, X_OK) == 0 else { return "may not be executed (chmod +x)" }
+    guard access(path, X_OK) == 0 else {
+      var mount = statvfs()
+      let isForbidden = statvfs(path, &mount) == 0 && mount.f_flag & noExecution != 0
+      return isForbidden
+        ? "lies on a file system mounted noexec, from which nothing may be executed" : "may not be executed (chmod +x)"
+    }
     return nil
   }
 }

@@ -18,6 +18,25 @@ struct BackupPlace {
 
   var isRemote: Bool { BackupPlace.isRemote(path) }
 
+  /// Whether it is here and lies within a folder that exists, however both are written.
+  func isWithin(_ folder: String) -> Bool {
+    guard !isRemote, let folder = BackupPlace.real(folder) else { return false }
+    // What does not exist yet will be made below what does; rsync makes no `..`.
+    var existing = path
+    while BackupPlace.real(existing) == nil, let slash = existing.lastIndex(of: "/"), slash > existing.startIndex {
+      existing = String(existing[..<slash])
+    }
+    guard let place = BackupPlace.real(existing) else { return false }
+    return place == folder || place.hasPrefix("\(folder)/")
+  }
+
+  /// Without links, dots and repeated slashes; nil for what does not exist.
+  private static func real(_ path: String) -> String? {
+    guard let text = realpath(path, nil) else { return nil }
+    defer { free(text) }
+    return String(cString: text)
+  }
+
   private static func isRemote(_ path: String) -> Bool {
     if path.hasPrefix("rsync://") { return true }
     guard let colon = path.firstIndex(of: ":") else { return false }

@@ -38,6 +38,7 @@ struct Doctor {
     checkDisk()
     checkClock()
     checkConfiguration()
+    checkConfigurationFiles()
     checkHandlers()
     checkTools()
     checkSecrets()
@@ -77,6 +78,12 @@ struct Doctor {
       return bad("file system", "cannot be asked: \(Doctor.reason)", "look at the mount of \(spool.path)")
     }
     let name = Doctor.fileSystems[type] ?? "type 0x" + String(type, radix: 16)
+    var mount = statvfs()
+    if fstatvfs(spool.root, &mount) == 0, mount.f_flag & UInt(ST_RDONLY) != 0 {
+      bad(
+        "file system", "\(name), read-only: nothing is accepted and nothing runs",
+        "look in the kernel's log for errors of the disk, then: mount -o remount,rw")
+    }
     switch name {
     case "tmpfs":
       warn(
@@ -189,7 +196,7 @@ struct Doctor {
     return stat(path, &status) == 0 ? status : nil
   }
 
-  private static func mode(_ status: stat) -> String { String(status.st_mode & 0o7777, radix: 8) }
+  static func mode(_ status: stat) -> String { String(status.st_mode & 0o7777, radix: 8) }
   static var reason: String { String(cString: strerror(errno)) }
 
   // MARK: The clock

@@ -19,6 +19,33 @@ extension Doctor {
     if errors.isEmpty { ok("configuration", configuration.file ?? "none, all is default") }
   }
 
+  /// Who writes these files says what the daemon runs; who reads jobspool.toml knows the secrets of webhooks.
+  mutating func checkConfigurationFiles() {
+    let before = findings.count
+    let folder = configuration.folder
+    let handlers = configuration.handlers.values.sorted { $0.type < $1.type }
+    let folders = ["\(folder)/handlers", "\(folder)/schedules"]
+    let programs = handlers.compactMap(\.command.first).filter { $0.hasPrefix("/") }
+    let schedules = configuration.schedules.values.map(\.file).sorted()
+    var seen = Set<String>()
+    for path in [configuration.file, folder].compactMap({ $0 }) + folders + handlers.map(\.file) + schedules + programs
+    where !path.isEmpty && seen.insert(path).inserted {
+      guard let status = Doctor.status(path), status.st_mode & 0o002 != 0 else { continue }
+      bad(
+        "configuration", "everybody may write to \(path) (mode 0\(Doctor.mode(status))), and say what is run",
+        "chmod o-w \(path)")
+    }
+    if let file = configuration.file, let status = Doctor.status(file), status.st_mode & 0o004 != 0,
+      configuration.settings.notices.contains(where: { $0.webhook != nil })
+    {
+      // The address of a webhook is often as good as its secret.
+      warn(
+        "secrets", "\(file) holds addresses and secrets of webhooks, and everybody may read it",
+        "chmod o-r \(file); setfacl -m u:USER:r \(file) for the users of the daemon and of the web program")
+    }
+    if findings.count == before { ok("configuration", "its files can be changed by those they belong to alone") }
+  }
+
   mutating func checkHandlers() {
     let handlers = configuration.handlers.values.sorted { $0.type < $1.type }
     guard !handlers.isEmpty else {

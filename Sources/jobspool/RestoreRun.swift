@@ -61,11 +61,13 @@ struct RestoreRun {
 
   /// Copies it to `target`; the configuration to `configFolder`, when it was not part of the spool.
   func copy(to target: String, configFolder: String?, bar: ProgressBar) throws {
+    // The spool last: a copy gives the folder it fills owner and mode of the one it reads, and those must be the spool's.
+    if manifest.configFolder != nil {
+      try rsync.copy(["--mkpath"], from: "\(source)/config/", to: "\(configFolder ?? target)/")
+    }
     try rsync.copy(
       ["--mkpath", "--exclude=/\(BackupManifest.name)", "--exclude=/config"], from: "\(source)/", to: "\(target)/",
       bar: bar)
-    guard manifest.configFolder != nil else { return }
-    try rsync.copy(["--mkpath"], from: "\(source)/config/", to: "\(configFolder ?? target)/")
   }
 
   /// Everything after the copy. As root, we become the owner of the spool for it.

@@ -33,14 +33,21 @@ struct Rsync {
   func copy(
     _ arguments: [String], files: [String]? = nil, from source: String, to target: String, bar: ProgressBar? = nil
   ) throws {
-    var words = ["rsync", "-a", "--no-inc-recursive", "--info=progress2,flist0,name0"] + arguments
+    var words = ["--no-inc-recursive", "--info=progress2,flist0,name0"] + arguments
     if files != nil { words += ["--files-from=-", "--from0", "--ignore-missing-args"] }
     words += ["--", source, target]
-    let end = try run(words, input: files.map { $0.joined(separator: "\0") + "\0" }) { line in
+    let input = files.map { $0.joined(separator: "\0") + "\0" }
+    let show = { (line: String) in
       // `  1,234,567  45%  12.3MB/s    0:00:01 (xfr#12, to-chk=34/56)`
       guard let percent = line.split(separator: " ").first(where: { $0.hasSuffix("%") }).flatMap({ Int($0.dropLast()) })
       else { return }
       bar?.show(share: Double(percent) / 100)
+    }
+    // By ACLs the web program, operators and each submitter read what has ended (-A).
+    var end = try run(["rsync", "-aA"] + words, input: input, show)
+    // Not every file system, nor every rsync at the other end, has them; the copy is whole without.
+    if end.exit != 0, end.exit != Rsync.vanished, end.errors.contains("ACL") || end.errors.contains("_acl") {
+      end = try run(["rsync", "-a"] + words, input: input, show)
     }
     guard end.exit == 0 || end.exit == Rsync.vanished else { throw Rsync.failure(end, target) }
   }

@@ -68,6 +68,21 @@ import Testing
     try expect(command, "secrets", "bad", "chmod 640 \(command.test.path)/secret/web.key")
   }
 
+  @Test("files that anybody may edit are bad, and webhooks that anybody may read a warning")
+  func configurationFiles() throws {
+    let command = try Command()
+    try command.handler("echo")
+    let file = "\(command.test.path)/jobspool.toml"
+    try TestSpool.write(Array("[[notify]]\non = [\"dead\"]\nwebhook = \"https://a.example/x\"\n".utf8), to: file)
+    #expect(chmod(file, 0o644) == 0)
+    try expect(command, "secrets", "warn", "everybody may read it → chmod o-r \(file)")
+    #expect(chmod(file, 0o640) == 0)
+    #expect(try !findings(command).checks.contains { $0.text.holds("webhooks") })
+    let handler = "\(command.test.path)/handlers/echo.toml"
+    #expect(chmod(handler, 0o666) == 0)
+    try expect(command, "configuration", "bad", "everybody may write to \(handler) (mode 0666)")
+  }
+
   @Test("mistakes in the configuration, a full disk and a damaged log are bad")
   func bad() throws {
     let command = try Command()
@@ -131,6 +146,23 @@ import Testing
     // Not into one that is used.
     #expect(try command.run("restore", target, "--spool", made).code == 73)
     #expect(try command.run("restore", "\(place.path)/none", "--spool", "\(place.path)/x").code == 66)
+  }
+
+  @Test("a place within the spool is refused however it is written, one beside it is not")
+  func places() throws {
+    let command = try Command()
+    let path = command.test.path
+    #expect(symlink("\(path)/done", "\(path).link") == 0)
+    defer { unlink("\(path).link") }
+    for place in [path, "\(path)/vault/", "\(path)/done/../vault", "\(path).link/vault", "./\(path)/vault"] {
+      let answer = try command.run("backup", place.hasPrefix(".") ? "done/../vault" : place)
+      #expect(answer.code == 64 && answer.err.holds("lies within the spool"), "\(place): \(answer.err)")
+    }
+    let place = try TestSpool()
+    let name = try #require(place.path.split(separator: "/").last)
+    guard hasRsync() else { return }
+    #expect(try command.run("backup", "\(path)/../\(name)/vault").code == 0)
+    #expect(TestSpool.exists("\(place.path)/vault/latest"))
   }
 
   @Test(

@@ -326,6 +326,13 @@ class Spool:
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+        # Handlers of a daemon that was killed: nobody else ends them.
+        if os.path.exists(self.at("secret", "handler.token")):
+            for pid in marked(self.token()):
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
         if failures or error[0]:
             print(f"--- what the daemon of {self.path} said, its end ---")
             if os.path.exists(self.log):

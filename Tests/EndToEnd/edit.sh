@@ -2,7 +2,7 @@
 # `jobspool edit`: which jobs, what stays, what is refused, with a daemon and without one.
 set -u
 failures=0
-bin=$PWD/.build/debug
+bin=${JOBSPOOL_BIN:-$PWD/.build/debug}
 for need in "$bin/jobspoold" "$bin/jobspool" "$bin/jobspool-watch"; do
   [ -x "$need" ] || { echo "$need is not built"; exit 77; }
 done

@@ -2,7 +2,7 @@
 # Who may submit, whom a handler runs as, and what it may use; as root, because only root can be two users.
 set -u
 failures=0
-bin=$PWD/.build/debug
+bin=${JOBSPOOL_BIN:-$PWD/.build/debug}
 for need in "$bin/jobspoold" "$bin/jobspool" "$bin/jobspool-watch"; do
   [ -x "$need" ] || { echo "$need is not built"; exit 77; }
 done

@@ -3,7 +3,7 @@
 # notice of a full disk or a broken handler comes while nothing else may run.
 set -u
 failures=0
-bin=$PWD/.build/debug
+bin=${JOBSPOOL_BIN:-$PWD/.build/debug}
 for need in "$bin/jobspoold" "$bin/jobspool" "$bin/jobspool-watch"; do
   [ -x "$need" ] || { echo "$need is not built"; exit 77; }
 done

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Every spool ever written opens: the fixtures are checked, read, and run on, and nothing that was in them is lost.
-bin=$PWD/.build/debug
+bin=${JOBSPOOL_BIN:-$PWD/.build/debug}
 for fixture in Tests/Fixtures/spool-v*; do
   spool=$SCRATCH/$(basename "$fixture")
   cp -r "$fixture" "$spool" || exit 1

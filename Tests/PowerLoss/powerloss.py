@@ -11,8 +11,8 @@ promised until that moment is asked for.
 
 Promised are: a job whose producer was told that it is accepted is there, whole, and comes to its end; an end that was
 visible in done/ or dead/ stays as it was, and its job is not run again; log and spool can be read. Producers are the
-recipe of the documents (own user and another), `submit`, `submit --bulk`, and one that syncs nothing: its jobs may
-be lost, but not once their end was to be seen. Handlers are exec and worker; some fail and are retried, some have
+recipe of the documents (own user and another), `submit`, `submit --bulk`, `submit` by a user who may not read new/, as in a
+system spool, and one that syncs nothing: its jobs may be lost, but not once their end was to be seen. Handlers are exec and worker; some fail and are retried, some have
 results that are too large for the audit log.
 
 Needs root, FUSE, loop devices and a C compiler; without them it is skipped."""
@@ -167,8 +167,12 @@ def make_spool(root, folder):
     spool = f"{root}/spool"
     for name in ("new", "cur", "done", "dead", "hold", "ctl", "log/jobs", "handlers", "schedules", "tmp"):
         os.makedirs(f"{spool}/{name}")
+    # As producers of a system spool find them: to write into, not to read. So they cannot fsync the folder.
     for name in ("tmp", "new"):
-        os.chmod(f"{spool}/{name}", 0o1777)
+        os.chmod(f"{spool}/{name}", 0o1733)
+    # That user has to get there.
+    for path in (os.path.dirname(folder), folder, root, spool):
+        os.chmod(path, 0o755)
     with open(f"{folder}/exec.sh", "w") as file:
         file.write(EXEC)
     os.chmod(f"{folder}/exec.sh", 0o755)
@@ -274,15 +278,24 @@ class Work:
         self.drop(id_, job, syncs=False)
         time.sleep(random_.uniform(0, 0.05))
 
-    def submit(self, *arguments, text=None):
+    def submit(self, *arguments, text=None, uid=None):
         environment = dict(os.environ, **self.preload("submit"))
+        # Where everybody may start it; the checkout may be nobody else's.
+        binary = program("jobspool") if uid is None else f"{self.folder}/jobspool"
+        who = {} if uid is None else {"user": uid, "group": uid, "extra_groups": []}
         return subprocess.run(
-            [program("jobspool"), "submit", "--spool", self.spool, *arguments], input=text, text=True, check=True,
-            stdout=subprocess.PIPE, env=environment)
+            [binary, "submit", "--spool", self.spool, *arguments], input=text, text=True, check=True,
+            stdout=subprocess.PIPE, env=environment, cwd="/", **who)
 
     def by_submit(self, id_, random_):
         job = self.job(random_)
         self.submit(job["type"], "--id", id_, "--payload", json.dumps(job["payload"]))
+        self.accept({id_: job})
+        time.sleep(random_.uniform(0, 0.05))
+
+    def by_outsider(self, id_, random_):
+        job = self.job(random_)
+        self.submit(job["type"], "--id", id_, "--payload", json.dumps(job["payload"]), uid=65534)
         self.accept({id_: job})
         time.sleep(random_.uniform(0, 0.05))
 
@@ -319,7 +332,7 @@ class Work:
         threads = [threading.Thread(target=self.onlooker)] + [
             threading.Thread(target=self.producer, args=pair) for pair in (
                 ("recipe", self.by_recipe), ("other", self.by_another), ("sloppy", self.by_nobody),
-                ("submit", self.by_submit), ("bulk", self.by_bulk))]
+                ("submit", self.by_submit), ("outsider", self.by_outsider), ("bulk", self.by_bulk))]
         for thread in threads:
             thread.start()
         time.sleep(SECONDS)
@@ -487,6 +500,7 @@ def main():
         os.makedirs(folder)
         for name in ("blockrecord", "blockreplay", "nosync.so"):
             os.symlink(f"{top}/{name}", f"{folder}/{name}")
+        shutil.copy(program("jobspool"), folder)
         study(kind, folder)
         if not os.environ.get("KEEP"):
             shutil.rmtree(folder)

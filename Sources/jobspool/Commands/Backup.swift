@@ -44,7 +44,7 @@ struct Backup: ParsableCommand {
     let configuration = options.configuration(of: spool)
     let rsync = try Rsync()
     let place = BackupPlace(destination, rsync: rsync)
-    if !place.isRemote, place.path == spool.path || place.path.hasPrefix("\(spool.path)/") {
+    if place.isWithin(spool.path) {
       throw Failure("\(destination) lies within the spool; a backup belongs to another disk", exit: 64)
     }
     let bar = ProgressBar("copying", silent: options.json)
