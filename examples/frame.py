@@ -45,7 +45,7 @@ class Example(daemon.Spool):
         self.name = name
         self.folder = os.path.join(to or os.path.join(daemon.scratch(), name))
         source = os.path.join(HERE, name)
-        shutil.copytree(source, self.folder, dirs_exist_ok=True, symlinks=True,
+        shutil.copytree(source, self.folder, dirs_exist_ok=True,
                         ignore=shutil.ignore_patterns("README.md", "test", "start", "needs", "__pycache__"))
         with open(os.path.join(source, "spool", "jobspool.toml")) as file:
             config = file.read() + config
