@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
-"""The world around the service: a mail server, a chat, a gateway for text messages, and the admin's own page on an origin of its
-own. town.py FOLDER writes FOLDER/town.json with the addresses, and all it gets to FOLDER/received.jsonl."""
+"""The world around the service: a mail server, a chat, a gateway for text messages, and the admin's own page on two origins. town.py FOLDER writes FOLDER/town.json with the addresses, and all it gets to FOLDER/received.jsonl."""
 
 import email
 import http.server
@@ -49,12 +48,13 @@ class Calls(http.server.BaseHTTPRequestHandler):
         pass
 
 
-calls = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Calls)
+calls, others = (http.server.ThreadingHTTPServer(("127.0.0.1", 0), Calls) for _ in range(2))
+threading.Thread(target=others.serve_forever, daemon=True).start()
 with socket.socket() as free:
     free.bind(("127.0.0.1", 0))
     mail_port = free.getsockname()[1]
 Controller(Mail(), hostname="127.0.0.1", port=mail_port).start()
 with open(os.path.join(folder, "town.new"), "w") as file:
-    json.dump({"smtp": mail_port, "port": calls.server_address[1]}, file)
+    json.dump({"smtp": mail_port, "port": calls.server_address[1], "other": others.server_address[1]}, file)
 os.rename(os.path.join(folder, "town.new"), os.path.join(folder, "town.json"))
 calls.serve_forever()
