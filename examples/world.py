@@ -46,7 +46,7 @@ class Calls(http.server.BaseHTTPRequestHandler):
         return json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"null")
 
     def answer(self, status, value=None, type_="application/json"):
-        data = value if isinstance(value, bytes) else b"" if value is None else json.dumps(value).encode()
+        data = value if isinstance(value, bytes) else b"" if value is None else json.dumps(value).encode() + b"\n"
         self.send_response(status)
         if data:
             self.send_header("Content-Type", type_)
