@@ -58,10 +58,10 @@ class Example(daemon.Spool):
         super().__init__(config=config, path=os.path.join(self.folder, "spool"))
 
     def program(self, name, *arguments):
-        """Starts world/NAME.py, which ends with this script, and returns what it announces in world/NAME.json."""
+        """Starts world/NAME.py (or town.py of here), which ends with this script, and returns what it announces in world/NAME.json."""
+        source = next(path for path in (os.path.join(self.world, f"{name}.py"), os.path.join(HERE, f"{name}.py")) if os.path.exists(path))
         with open(os.path.join(self.world, f"{name}.log"), "ab") as log:
-            process = subprocess.Popen([sys.executable, os.path.join(self.world, f"{name}.py"), *arguments], stdin=subprocess.DEVNULL,
-                                       stdout=log, stderr=log)
+            process = subprocess.Popen([sys.executable, source, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         atexit.register(process.kill)
         path = os.path.join(self.world, f"{name}.json")
         until(lambda: os.path.exists(path) or process.poll() is not None, f"{name} listens", every=0.05)
@@ -70,6 +70,20 @@ class Example(daemon.Spool):
                 sys.exit(f"{name}.py ended with {process.returncode}: {log.read()[-2000:]}")
         with open(path) as file:
             return json.load(file)
+
+    def town(self):
+        """Starts the mail server and the receivers, and lets `sendmail` of examples/notices reach them; their addresses."""
+        town = self.program("town", self.world)
+        os.environ["SENDMAIL"], os.environ["SMTP_PORT"] = os.path.join(HERE, "notices", "sendmail-to-port"), str(town["smtp"])
+        return town
+
+    def received(self, by, text=""):
+        """What reached the mail server (`mail`) or the path `by`, with the text somewhere in it."""
+        try:
+            with open(os.path.join(self.world, "received.jsonl")) as file:
+                return [what for what in map(json.loads, file) if what["by"] == by and text in json.dumps(what, ensure_ascii=False)]
+        except FileNotFoundError:
+            return []
 
     def cli(self, *arguments, expect=0, stdin=None, patience=60):
         """What the command line printed; its exit code is checked."""
