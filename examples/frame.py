@@ -5,6 +5,7 @@ which runs it for a person, and `test`, which shows each row of the README's tab
 is in the tree changes. Judging is left to Tests/EndToEnd/daemon.py, which reads files as files. Standard library only.
 """
 
+import atexit
 import json
 import os
 import re
@@ -22,10 +23,12 @@ for folder in ("python", "examples-python"):
     sys.path.append(os.path.join(TOP, ".build", folder))
     os.environ["PYTHONPATH"] = os.pathsep.join(
         part for part in (os.environ.get("PYTHONPATH"), os.path.join(TOP, ".build", folder)) if part)
+# What the programs of an example's world import: world.py here, and the recipe for dropping a job.
+os.environ["PYTHONPATH"] = os.pathsep.join([os.environ.get("PYTHONPATH", ""), HERE, os.path.join(HERE, "producers")]).lstrip(os.pathsep)
 os.environ.setdefault("PYTHONDONTWRITEBYTECODE", "1")
 
 import daemon  # noqa: E402
-from daemon import check, same, say, until  # noqa: E402,F401
+from daemon import check, same, until  # noqa: E402
 
 rows_passed: list[str] = []
 
@@ -44,14 +47,43 @@ class Example(daemon.Spool):
     def __init__(self, name, to=None, config=""):
         self.name = name
         self.folder = os.path.join(to or os.path.join(daemon.scratch(), name))
+        self.world = os.path.join(self.folder, "world")
         source = os.path.join(HERE, name)
-        shutil.copytree(source, self.folder, dirs_exist_ok=True, symlinks=True,
+        shutil.copytree(source, self.folder, dirs_exist_ok=True,
                         ignore=shutil.ignore_patterns("README.md", "test", "start", "needs", "__pycache__"))
         with open(os.path.join(source, "spool", "jobspool.toml")) as file:
             config = file.read() + config
         os.environ["JOBSPOOL_BIN"] = programs()
         os.environ["PATH"] = programs() + os.pathsep + os.environ["PATH"]
         super().__init__(config=config, path=os.path.join(self.folder, "spool"))
+
+    def program(self, name, *arguments):
+        """Starts world/NAME.py (or town.py of here), which ends with this script, and returns what it announces in world/NAME.json."""
+        source = next(path for path in (os.path.join(self.world, f"{name}.py"), os.path.join(HERE, f"{name}.py")) if os.path.exists(path))
+        with open(os.path.join(self.world, f"{name}.log"), "ab") as log:
+            process = subprocess.Popen([sys.executable, source, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        atexit.register(process.kill)
+        path = os.path.join(self.world, f"{name}.json")
+        until(lambda: os.path.exists(path) or process.poll() is not None, f"{name} listens", every=0.05)
+        if not os.path.exists(path):
+            with open(os.path.join(self.world, f"{name}.log")) as log:
+                sys.exit(f"{name}.py ended with {process.returncode}: {log.read()[-2000:]}")
+        with open(path) as file:
+            return json.load(file)
+
+    def town(self):
+        """Starts the mail server and the receivers, and lets `sendmail` of examples/notices reach them; their addresses."""
+        town = self.program("town", self.world)
+        os.environ["SENDMAIL"], os.environ["SMTP_PORT"] = os.path.join(HERE, "notices", "sendmail-to-port"), str(town["smtp"])
+        return town
+
+    def received(self, by, text=""):
+        """What reached the mail server (`mail`) or the path `by`, with the text somewhere in it."""
+        try:
+            with open(os.path.join(self.world, "received.jsonl")) as file:
+                return [what for what in map(json.loads, file) if what["by"] == by and text in json.dumps(what, ensure_ascii=False)]
+        except FileNotFoundError:
+            return []
 
     def cli(self, *arguments, expect=0, stdin=None, patience=60):
         """What the command line printed; its exit code is checked."""

@@ -83,9 +83,18 @@ package struct RateGate: Sendable {
     )
   }
 
-  /// Counts a job that was submitted.
+  /// Whether the id was counted here and still is.
+  package func hasCounted(_ job: Job, id: String, _ reader: SpoolReader) -> Bool {
+    guard let limit = reader.handler(job.type)?.rate else { return false }
+    let since = WallTime(microseconds: reader.now.microseconds - limit.rate.per.inMicroseconds)
+    let counted = own[Key(type: job.type, value: limit.key(of: job))] ?? []
+    return counted.contains { $0.id == id && $0.at > since }
+  }
+
+  /// Counts a job that was submitted; an id once, however often it is sent.
   package mutating func count(_ job: Job, id: String, _ reader: SpoolReader) {
     guard let limit = reader.handler(job.type)?.rate, limit.over == .reject else { return }
+    guard !hasCounted(job, id: id, reader) else { return }
     let key = Key(type: job.type, value: limit.key(of: job))
     own[key, default: []].append(Own(id: id, at: reader.now))
     let since = WallTime(microseconds: reader.now.microseconds - limit.rate.per.inMicroseconds)

@@ -42,6 +42,8 @@ package struct Intake: Sendable {
     defer { spool.syscalls.close(fd) }
     do throws(SpoolError) {
       try call("syncing the job", staged) { () throws(Errno) in try spool.syscalls.sync(fd) }
+      // While it was synced, another of this id may have come and been claimed: the rename would not meet it in new/.
+      try checkFree(submission.id)
       try publish(submission.id, staged: staged)
     } catch {
       unstage(staged)
@@ -60,16 +62,24 @@ package struct Intake: Sendable {
     try checkSpace()
     var results: [Result<Void, SpoolError>] = []
     var staged: [String?] = []
+    // Of an id that is there twice the first counts; by the rename alone the second would pass once the first is claimed.
+    var places: [String: Int] = [:]
+    var repeats: [(index: Int, of: Int)] = []
     var last: Int32 = -1
     defer { if last >= 0 { spool.syscalls.close(last) } }
     for submission in submissions {
       progress(results.count)
       do throws(SpoolError) {
+        if let place = places[submission.id] {
+          repeats.append((results.count, place))
+          throw Intake.taken(submission.id, .new)
+        }
         try checkFree(submission.id)
         let name = Intake.stagedName(submission.id)
         let fd = try stage(submission, as: name)
         if last >= 0 { spool.syscalls.close(last) }
         last = fd
+        places[submission.id] = results.count
         staged.append(name)
         results.append(.success(()))
       } catch {
@@ -92,6 +102,9 @@ package struct Intake: Sendable {
         unstage(name)
         results[index] = .failure(error)
       }
+    }
+    for (index, place) in repeats {
+      if case .failure = results[place] { results[index] = results[place] }
     }
     try syncNames(last)
     return results

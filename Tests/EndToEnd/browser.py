@@ -34,10 +34,10 @@ class Browser:
         self.profile = tempfile.mkdtemp()
         read_here, write_there = os.pipe()
         read_there, write_here = os.pipe()
-        # Chromium reads its commands from descriptor 3 and answers on 4.
+        # Chromium reads its commands from descriptor 3 and answers on 4. (dash knows descriptors of one digit only.)
         program = find()
         self.process = subprocess.Popen(
-            ["/bin/sh", "-c", f'exec 3<&{read_there} 4>&{write_there}; exec "$0" "$@"', program, "--headless=new",
+            ["/bin/bash", "-c", f'exec 3<&{read_there} 4>&{write_there}; exec "$0" "$@"', program, "--headless=new",
              "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe", "--no-first-run",
              "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
              "--disable-default-apps", "--metrics-recording-only", "--mute-audio", "--hide-scrollbars",

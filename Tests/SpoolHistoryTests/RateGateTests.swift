@@ -69,6 +69,18 @@ import Testing
     #expect(try once.refusal(of: job("eve"), scene.reader(at: now)) == nil)
   }
 
+  @Test("an id that is sent again is no further submission")
+  func again() throws {
+    var gate = RateGate()
+    for _ in 1...3 { try gate.count(job("ann"), id: "a1", scene.reader(at: now)) }
+    #expect(try gate.refusal(of: job("ann"), scene.reader(at: now)) == nil)
+    #expect(try gate.hasCounted(job("ann"), id: "a1", scene.reader(at: now)))
+    #expect(try !gate.hasCounted(job("ann"), id: "a2", scene.reader(at: now)))
+    try gate.count(job("ann"), id: "a2", scene.reader(at: now))
+    #expect(try gate.refusal(of: job("ann"), scene.reader(at: now)) != nil)
+    #expect(try !gate.hasCounted(job("ann"), id: "a1", scene.reader(at: now + .seconds(3601))), "too old to count")
+  }
+
   @Test("with a daemon, one it has not told of for two seconds was something else")
   func untold() throws {
     try scene.pretendDaemon("{\"types\":{}}")

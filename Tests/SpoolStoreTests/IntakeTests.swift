@@ -105,6 +105,26 @@ struct IntakeTests {
     #expect(test.names(in: .tmp) == [])
   }
 
+  @Test("takes an id once, also when the first job has moved on before its repeat would be published")
+  func repeated() throws {
+    let test = test
+    let claims = InterruptedSyscalls(before: { _, call in
+      if call.hasPrefix("rename"), test.states(of: "a") == [.new] { try? test.move(test.file("a", .new), test.file("a", .cur)) }
+    })
+    let results = try Intake(test.open(claims)).submit(bulk: ["a", "b", "a"].map { submission($0) })
+    #expect(results.map { (try? $0.get()) != nil } == [true, true, false])
+    #expect(test.states(of: "a") == [.cur])
+    #expect(test.names(in: .tmp) == [])
+    // The same with two programs: the other one's job comes, and is claimed, while this one's is synced.
+    let meanwhile = InterruptedSyscalls(before: { _, call in
+      if call.hasPrefix("sync tmp") { try? test.drop("c", "{\"type\":\"first\"}", into: .cur) }
+    })
+    let error = #expect(throws: SpoolError.self) { try Intake(try test.open(meanwhile)).submit(submission("c")) }
+    #expect(error?.code == .exists)
+    #expect(test.states(of: "c") == [.cur])
+    #expect(test.names(in: .tmp) == [])
+  }
+
   @Test("in bulk with nothing acceptable touches nothing")
   func noneAcceptable() throws {
     try test.drop("taken", "{\"type\":\"first\"}")

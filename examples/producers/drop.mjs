@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 // drop.mjs SPOOL ID JOB: hands the JSON text JOB to the spool. Exit 73: a job of that id waits there already.
 import { randomUUID } from "node:crypto";
-import { closeSync, fsyncSync, linkSync, openSync, unlinkSync, writeFileSync } from "node:fs";
+import { closeSync, fsyncSync, linkSync, openSync, realpathSync, unlinkSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 
 /** Returns when the job is on the disk; throws with code EEXIST when `id` waits already. */
 export function drop(spool, id, job) {
@@ -28,12 +29,15 @@ export function drop(spool, id, job) {
   }
 }
 
-const [spool, id, job] = process.argv.slice(2);
-try {
-  drop(spool, id, job);
-  console.log(id);
-} catch (error) {
-  if (error.code !== "EEXIST") throw error;
-  console.error(`drop: ${id} is waiting already`);
-  process.exitCode = 73;
+// Not when it is imported.
+if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  const [spool, id, job] = process.argv.slice(2);
+  try {
+    drop(spool, id, job);
+    console.log(id);
+  } catch (error) {
+    if (error.code !== "EEXIST") throw error;
+    console.error(`drop: ${id} is waiting already`);
+    process.exitCode = 73;
+  }
 }

@@ -78,7 +78,6 @@ final class EventHub: Sendable {
     // However it ends, the next to come may start it again.
     defer { state.withLockedValue { ($0.task, $0.isListening) = (nil, false) } }
     guard await web.historyIsLoaded(within: .seconds(600)) else { return }
-    let interval = (try? await web.blocking { web.configuration.settings.web.statsInterval }) ?? .seconds(5)
     // Never with the own lock held: the feed calls `publish` with its lock held.
     let floor = try? await web.blocking { [self] in
       web.feed.listen { [unowned self] in publish($0) }
@@ -94,6 +93,8 @@ final class EventHub: Sendable {
         try? await Task.sleep(for: .seconds(1))
       }
       if ContinuousClock.now >= statsDue {
+        // Asked for each time, so that an edited setting counts while clients stay.
+        let interval = (try? await web.blocking { web.configuration.settings.web.statsInterval }) ?? .seconds(5)
         statsDue = .now + interval
         if clientCount > 0, let text = try? await EventHub.stats(web) { publish([Draft(text: text)]) }
       }

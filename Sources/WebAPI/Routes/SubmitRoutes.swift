@@ -261,6 +261,8 @@ extension SubmitRoutes.Maker {
         gate.count(job, id: id, reader)
         return nil
       }
+      // Sent again, it is no further submission: whoever takes it in says that the id exists.
+      if gate.hasCounted(job, id: id, reader) || (try? state.spool.state(of: id)) != nil { return nil }
       var problem = Problem(.tooManyRequests, "rate_limited", refusal.message, key: "limit")
       problem.retryAfter = max(1, Int((refusal.until - reader.now).inSeconds.rounded(.up)))
       return problem

@@ -14,9 +14,7 @@ stays confirmed, and `queue_confirmed` drops it later. The order's number is the
 dropped: so an order never has a second job, whether the first waits, is done, or was purged years ago.
 """
 
-import http.server
 import json
-import os
 import re
 import sqlite3
 import subprocess
@@ -26,6 +24,9 @@ import time
 import uuid
 from datetime import datetime
 from urllib.parse import parse_qs, urlparse
+
+from drop import drop
+from world import Calls, address, announce, server
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS orders (number TEXT PRIMARY KEY, name TEXT, email TEXT, chat TEXT, vip INTEGER DEFAULT 0, media TEXT,
@@ -46,22 +47,11 @@ def database():
 
 # What replaces the shop's own queue: from here ...
 
-def drop(id_, job):
-    """The producer protocol: write in tmp/, sync, link to new/ without replacing, sync the folder."""
-    staged = os.path.join(SPOOL, "tmp", uuid.uuid4().hex)
-    with open(staged, "x") as file:
-        json.dump(job, file, ensure_ascii=False)
-        file.flush()
-        os.fsync(file.fileno())
+def drop_once(id_, job):
     try:
-        os.link(staged, os.path.join(SPOOL, "new", f"{id_}.json"))
+        drop(SPOOL, id_, json.dumps(job, ensure_ascii=False))
     except FileExistsError:
         pass  # dropped before, and it still waits
-    finally:
-        os.unlink(staged)
-    folder = os.open(os.path.join(SPOOL, "new"), os.O_RDONLY)
-    os.fsync(folder)
-    os.close(folder)
 
 
 def order_job(order):
@@ -81,11 +71,11 @@ def queue_confirmed():
     with dropping:
         db = database()
         for order in db.execute("SELECT * FROM orders WHERE status = 'confirmed' AND queued_at IS NULL ORDER BY rowid").fetchall():
-            drop(order["number"], order_job(order))
+            drop_once(order["number"], order_job(order))
             db.execute("UPDATE orders SET queued_at = datetime('now') WHERE number = ?", (order["number"],))
         for (batch,) in db.execute("SELECT batch FROM batches WHERE queued_at IS NULL").fetchall():
             orders = [number for (number,) in db.execute("SELECT number FROM orders WHERE batch = ? ORDER BY rowid", (batch,))]
-            drop(f"summary-{batch}", {"type": "batch-summary", "after": [f"batch:{batch}"], "on_parent_dead": "run",
+            drop_once(f"summary-{batch}", {"type": "batch-summary", "after": [f"batch:{batch}"], "on_parent_dead": "run",
                                       "payload": {"batch": batch, "orders": orders}})
             db.execute("UPDATE batches SET queued_at = datetime('now') WHERE batch = ?", (batch,))
         db.close()
@@ -160,15 +150,13 @@ def queue_view():
                      "averageDurationMinutes": round(sum(taken) / len(taken) / 60, 4) if taken else None}
 
 
-class Calls(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
+class Shop(Calls):
     def do_POST(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self.body()
         if found := re.fullmatch(r"/api/admin/orders/([\w.-]+)/confirm", self.path):
             return self.answer(*confirm([found[1]]))
         if self.path == "/api/admin/orders/confirm-batch":
-            return self.answer(*confirm(json.loads(body)["orders"], f"batch-{uuid.uuid4().hex[:8]}"))
+            return self.answer(*confirm(body["orders"], f"batch-{uuid.uuid4().hex[:8]}"))
         if found := re.fullmatch(r"/api/admin/queue/jobs/([\w.-]+)/put-back", self.path):
             jobspool("cancel", found[1])
             subprocess.run(["jobspool", "wait", found[1], "--spool", SPOOL], capture_output=True, timeout=60)
@@ -193,22 +181,9 @@ class Calls(http.server.BaseHTTPRequestHandler):
             return self.answer(200, job_view(rows[0])) if rows else self.answer(404, {"success": False, "message": "no such job"})
         self.answer(404, {"success": False, "message": "no such call"})
 
-    def answer(self, status, value):
-        data = json.dumps(value).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_):
-        pass
-
 
 database().executescript(SCHEMA)
 threading.Thread(target=queue_later, daemon=True).start()
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Calls)
-with open(os.path.join(FOLDER, "shop.new"), "w") as file:
-    json.dump({"url": f"http://127.0.0.1:{server.server_address[1]}"}, file)
-os.rename(os.path.join(FOLDER, "shop.new"), os.path.join(FOLDER, "shop.json"))
-server.serve_forever()
+shop = server(Shop)
+announce(FOLDER, "shop", url=address(shop))
+shop.serve_forever()

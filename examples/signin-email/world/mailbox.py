@@ -4,22 +4,12 @@ to FOLDER/received.jsonl. FOLDER/refused lists addresses that it does not take j
 silent."""
 
 import asyncio
-import http.server
-import json
 import os
-import socket
 import sys
-import threading
 
-from aiosmtpd.controller import Controller
+from world import Calls, address, announce, mail_server, received, server
 
 folder = sys.argv[1]
-lock = threading.Lock()
-
-
-def received(**what):
-    with lock, open(os.path.join(folder, "received.jsonl"), "a") as file:
-        file.write(json.dumps(what) + "\n")
 
 
 def listed(name, address):
@@ -40,28 +30,17 @@ class Mail:
         return "250 OK"
 
     async def handle_DATA(self, server, session, envelope):
-        received(by="smtp", to=envelope.rcpt_tos[0], raw=envelope.content.decode("latin-1"))
+        received(folder, by="smtp", to=envelope.rcpt_tos[0], raw=envelope.content.decode("latin-1"))
         return "250 OK"
 
 
-class Calls(http.server.BaseHTTPRequestHandler):
+class MailAPI(Calls):
     def do_POST(self):
-        received(by="http", body=json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        self.send_response(202)
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
+        received(folder, by="http", body=self.body())
+        self.answer(202)
 
 
-calls = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Calls)
-port = int(sys.argv[2]) if len(sys.argv) > 2 else 0
-if port == 0:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-Controller(Mail(), hostname="127.0.0.1", port=port).start()
-with open(os.path.join(folder, "mailbox.new"), "w") as file:
-    json.dump({"smtp": f"127.0.0.1:{port}", "api": f"http://127.0.0.1:{calls.server_address[1]}/send"}, file)
-os.rename(os.path.join(folder, "mailbox.new"), os.path.join(folder, "mailbox.json"))
+calls = server(MailAPI)
+port = mail_server(Mail(), int(sys.argv[2]) if len(sys.argv) > 2 else 0)
+announce(folder, "mailbox", smtp=f"127.0.0.1:{port}", api=address(calls) + "/send")
 calls.serve_forever()

@@ -7,15 +7,16 @@ A sign-in is a row in the site's own database. Its notice is dropped into the sp
 away the row waits, and a look every half second drops it later. The session is the job's id: no sign-in has two notices.
 """
 
-import http.server
 import json
 import os
 import sqlite3
 import sys
 import threading
-import time
 import uuid
 from datetime import datetime, timezone
+
+from drop import drop
+from world import Calls, address, announce, server
 
 SPOOL, FOLDER = sys.argv[1:3]
 SCHEMA = "CREATE TABLE IF NOT EXISTS sessions (session TEXT PRIMARY KEY, payload TEXT, queued INTEGER DEFAULT 0)"
@@ -30,28 +31,14 @@ def database():
 
 # What replaces `queue.add(...)`: from here ...
 
-def drop(id_, job):
-    staged = os.path.join(SPOOL, "tmp", uuid.uuid4().hex)
-    with open(staged, "x") as file:
-        json.dump(job, file, ensure_ascii=False)
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(staged, os.path.join(SPOOL, "new", f"{id_}.json"))
-    except FileExistsError:
-        pass  # dropped before, and it still waits
-    finally:
-        os.unlink(staged)
-    folder = os.open(os.path.join(SPOOL, "new"), os.O_RDONLY)
-    os.fsync(folder)
-    os.close(folder)
-
-
 def queue_notices():
     with dropping:
         db = database()
         for session, payload in db.execute("SELECT session, payload FROM sessions WHERE NOT queued").fetchall():
-            drop(session, {"type": "signin-email", "payload": json.loads(payload)})
+            try:
+                drop(SPOOL, session, json.dumps({"type": "signin-email", "payload": json.loads(payload)}, ensure_ascii=False))
+            except FileExistsError:
+                pass  # dropped before, and it still waits
             db.execute("UPDATE sessions SET queued = 1 WHERE session = ?", (session,))
         db.close()
 
@@ -71,9 +58,9 @@ def notify_of_sign_ins():
 signed_in = threading.Event()
 
 
-class Site(http.server.BaseHTTPRequestHandler):
+class Site(Calls):
     def do_POST(self):
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        asked = self.body()
         session = f"signin-{uuid.uuid4()}"
         payload = {
             "userId": asked["userId"], "email": asked.get("email", f"{asked['userId']}@example.org"),
@@ -85,20 +72,11 @@ class Site(http.server.BaseHTTPRequestHandler):
         db.execute("INSERT INTO sessions (session, payload) VALUES (?, ?)", (session, json.dumps(payload)))
         db.close()
         signed_in.set()
-        data = json.dumps({"success": True, "session": session}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_):
-        pass
+        self.answer(200, {"success": True, "session": session})
 
 
 database().close()
 threading.Thread(target=notify_of_sign_ins, daemon=True).start()
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site)
-with open(os.path.join(FOLDER, "site.new"), "w") as file:
-    json.dump({"url": f"http://127.0.0.1:{server.server_address[1]}"}, file)
-os.rename(os.path.join(FOLDER, "site.new"), os.path.join(FOLDER, "site.json"))
-server.serve_forever()
+site = server(Site)
+announce(FOLDER, "site", url=address(site))
+site.serve_forever()

@@ -6,7 +6,6 @@ FOLDER/people.json has who may log in, base.txt the base ticket, behave.json wha
 GET /most says how many sessions it served at once at most.
 """
 
-import http.server
 import json
 import os
 import secrets
@@ -14,6 +13,8 @@ import sys
 import threading
 import time
 from urllib.parse import parse_qs
+
+from world import Calls, address, announce, server
 
 folder = sys.argv[1]
 sessions, lock, now, most = {}, threading.Lock(), 0, 0
@@ -27,7 +28,7 @@ def read(name, default):
         return default
 
 
-class Portal(http.server.BaseHTTPRequestHandler):
+class Portal(Calls):
     def do_POST(self):
         form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
         login, password = form["login"][0], form["password"][0]
@@ -76,12 +77,7 @@ class Portal(http.server.BaseHTTPRequestHandler):
         except (BrokenPipeError, ConnectionResetError):
             pass
 
-    def log_message(self, *_):
-        pass
 
-
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Portal)
-with open(os.path.join(folder, "portal.new"), "w") as file:
-    json.dump({"url": f"http://127.0.0.1:{server.server_address[1]}"}, file)
-os.rename(os.path.join(folder, "portal.new"), os.path.join(folder, "portal.json"))
-server.serve_forever()
+site = server(Portal)
+announce(folder, "portal", url=address(site))
+site.serve_forever()

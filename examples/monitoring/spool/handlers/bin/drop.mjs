@@ -1,0 +1,1 @@
+../../../../producers/drop.mjs
