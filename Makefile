@@ -72,10 +72,11 @@ torture: deps ## [Tests/Torture] Run the long tests (half an hour): crashes, rac
 	$(SWIFT) build --product jobspool-watch
 	Tests/run-scripts Tests/Torture
 
-powerloss: deps ## [Tests/PowerLoss] Cut the power of ext4, xfs and btrfs, 200 times each (root; half an hour)
+powerloss: deps ## [Tests/PowerLoss] Cut the power of ext4, xfs and btrfs, 200 times each (root; an hour)
 	$(SWIFT) build --product jobspoold
 	$(SWIFT) build --product jobspool
 	$(SWIFT) build --product jobspool-watch
+	$(SWIFT) build --product jobspool-web
 	IMAGES=$${IMAGES:-200} Tests/run-scripts Tests/PowerLoss
 
 bench: deps ## [Sources/spoolbench] Measure this machine, jobspool and other queues (release build)

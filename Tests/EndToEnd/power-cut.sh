@@ -2,5 +2,5 @@
 # A few simulated power cuts on ext4, and the control: with one sync taken away from `submit`, losses have to show. The long
 # form, with xfs and btrfs, is `make powerloss`. Needs root, FUSE, loop devices and a C compiler.
 mkdir "$SCRATCH/cuts" "$SCRATCH/control"
-SCRATCH=$SCRATCH/cuts IMAGES=6 SECONDS=2 Tests/PowerLoss/powerloss.py ext4 || exit
+SCRATCH=$SCRATCH/cuts IMAGES=6 SECONDS=3 Tests/PowerLoss/powerloss.py ext4 || exit
 SCRATCH=$SCRATCH/control IMAGES=4 SECONDS=1 CONTROL=folder,file,fs:submit Tests/PowerLoss/powerloss.py ext4
