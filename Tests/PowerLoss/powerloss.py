@@ -234,14 +234,11 @@ def study(kind, folder):
             if root is None:
                 verdict.add("the file system cannot be mounted", f"{where}: {said}")
                 continue
-            wrong = sum(map(len, verdict.wrong.values()))
+            before = {what: len(examples) for what, examples in verdict.wrong.items()}
             judge(work, root, at, verdict, where, outage)
-            if sum(map(len, verdict.wrong.values())) > wrong:
-                print(f"      image {number}, {where}: wrong", flush=True)
-    for what, examples in verdict.wrong.items():
-        print(f"      {what}: {len(examples)}, such as")
-        for example in examples[:4]:
-            print(f"        {example[:900]}")
+            for what, examples in verdict.wrong.items():
+                for example in examples[before.get(what, 0):][:2]:
+                    print(f"      image {number}: {what}: {example[:900]}", flush=True)
     if CONTROL:
         check(
             bool(verdict.wrong),

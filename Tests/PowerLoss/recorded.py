@@ -29,7 +29,7 @@ def run(*command, **options):
 def unmount(folder, *command):
     """Handlers of a killed daemon may have their last moments in it, and the kernel lets go of a loop device in its time."""
     command = command or ("umount",)
-    for _ in range(500):
+    for _ in range(3000):
         if subprocess.run([*command, folder], stderr=subprocess.DEVNULL).returncode == 0:
             return
         time.sleep(0.02)
