@@ -5,6 +5,7 @@ promised until that moment is asked for.
 
     powerloss.py [FILESYSTEM…]      ext4 xfs btrfs; those that can be made here
     IMAGES=50                       cut disks for each file system, a quarter of each kind (see blockreplay.c)
+    WHO="later brief"               only these of the producers (see work.py)
     SECONDS=8                       how long work goes on while it is recorded
     CONTROL=WHAT:WHO                nothing of WHAT is synced (see nosync.c) by WHO, submit, group (a submit by who may not
                                     read new/), web, backup or daemon; losses must show
@@ -34,7 +35,7 @@ import uuid
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "EndToEnd"))
-from daemon import check, finish, program, say, scratch, skip  # noqa: E402
+from daemon import check, finish, own_mounts, program, say, scratch, skip  # noqa: E402
 
 from recorded import MAKE, Disk, build  # noqa: E402
 from work import AGAIN, BRIEF, CONTROL, SEED, WAITING, Work  # noqa: E402
@@ -252,6 +253,7 @@ def study(kind, folder):
 
 
 def main():
+    own_mounts()
     for name in ("jobspoold", "jobspool", "jobspool-watch", "jobspool-web"):
         program(name)
     for tool in ("rsync", "setpriv"):

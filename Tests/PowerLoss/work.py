@@ -20,6 +20,7 @@ from web import KEY, token  # noqa: E402
 SECONDS = float(os.environ.get("SECONDS", "8"))
 SEED = int(os.environ.get("SEED", str(int(time.time()))))
 CONTROL = os.environ.get("CONTROL", "")
+WHO = os.environ.get("WHO", "recipe another sloppy submit group bulk brief api later again backup").split()
 NOBODY = 65534
 WAITING = "later-"  # ids of jobs that are not due for hours
 AGAIN = "again-"  # of jobs that fail and are requeued
@@ -31,7 +32,7 @@ read -r job
 echo "$JOBSPOOL_ID" >> "$BOOKS"
 case $job in
   *'"fails": true'*) exit 65 ;;
-  *'"flaky": true'*) [ "$JOBSPOOL_ATTEMPT" -gt 2 ] || exit 75 ;;
+  *'"flaky": true'*) [ "$JOBSPOOL_ATTEMPT" -gt 1 ] || exit 75 ;;
   *'"large": true'*) head -c 9000 /dev/zero | tr '\\0' y; exit 0 ;;
 esac
 echo "\\"$JOBSPOOL_ID\\""
@@ -46,7 +47,7 @@ for line in sys.stdin:
     answer = {"id": job["id"], "ok": True, "result": "y" * 9000 if what.get("large") else job["id"]}
     if what.get("fails"):
         answer = {"id": job["id"], "ok": False, "error": "no", "retry": False}
-    if what.get("flaky") and job["attempt"] <= 2:
+    if what.get("flaky") and job["attempt"] <= 1:
         answer = {"id": job["id"], "ok": False, "error": "not yet", "retry_in": 0.05}
     print(json.dumps(answer), flush=True)
 """
@@ -103,7 +104,7 @@ class Work:
         return {"LD_PRELOAD": f"{self.folder}/nosync.so", "NOSYNC": what} if whose == who else {}
 
     def job(self, random_):
-        kind = random_.choice(["plain"] * 5 + ["flaky", "large", "fails"])
+        kind = random_.choice(["plain"] * 9 + ["flaky", "large", "fails"])
         payload = {"fill": "x" * random_.choice([10, 200, 3000, 9000])}
         if kind != "plain":
             payload[kind] = True
@@ -331,10 +332,12 @@ class Work:
     def go(self):
         self.start_programs()
         threads = [
-            self.watched("look", self.onlooker, self.look), self.watched("ask", self.onlooker, self.ask),
-            self.watched("backup", self.onlooker, self.back_up)]
-        for name in ("recipe", "another", "sloppy", "submit", "group", "bulk", "brief", "api", "later", "again"):
-            threads.append(self.watched(name, self.producer, name, getattr(self, f"by_{name}")))
+            self.watched("look", self.onlooker, self.look), self.watched("ask", self.onlooker, self.ask)]
+        for name in WHO:
+            if name == "backup":
+                threads.append(self.watched(name, self.onlooker, self.back_up))
+            else:
+                threads.append(self.watched(name, self.producer, name, getattr(self, f"by_{name}")))
         for thread in threads:
             thread.start()
         time.sleep(SECONDS)
