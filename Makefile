@@ -67,15 +67,18 @@ examples: deps ## [examples/run-all] Run five real back-office systems on it, en
 	for program in jobspoold jobspool jobspool-watch jobspool-web; do $(SWIFT) build --product $$program; done
 	examples/run-all
 
-torture: deps ## [Tests/Torture] Run the long tests (half an hour): crashes, races, full disks
-	$(SWIFT) build --product jobspoold
-	$(SWIFT) build --product jobspool-watch
-	Tests/run-scripts Tests/Torture
-
-powerloss: deps ## [Tests/PowerLoss] Cut the power of ext4, xfs and btrfs, 200 times each (root; half an hour)
+torture: deps ## [Tests/Torture] Run the long tests (three hours; SOAK=600 for less): crashes, races, full disks
 	$(SWIFT) build --product jobspoold
 	$(SWIFT) build --product jobspool
 	$(SWIFT) build --product jobspool-watch
+	$(SWIFT) build --product jobspool-web
+	Tests/run-scripts Tests/Torture
+
+powerloss: deps ## [Tests/PowerLoss] Cut the power of ext4, xfs and btrfs, 200 times each (root; an hour)
+	$(SWIFT) build --product jobspoold
+	$(SWIFT) build --product jobspool
+	$(SWIFT) build --product jobspool-watch
+	$(SWIFT) build --product jobspool-web
 	IMAGES=$${IMAGES:-200} Tests/run-scripts Tests/PowerLoss
 
 bench: deps ## [Sources/spoolbench] Measure this machine, jobspool and other queues (release build)

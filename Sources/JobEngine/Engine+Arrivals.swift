@@ -14,6 +14,8 @@ extension Engine {
 
   /// The watcher lost track, or begins: look at everything.
   package func lookAgain() {
+    checkFolders()
+    guard !isAdrift else { return }
     scan()
     scanControl()
   }

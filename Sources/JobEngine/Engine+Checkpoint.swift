@@ -200,10 +200,20 @@ extension Engine {
 
   // MARK: The index
 
+  /// The audit log's index, for look-ups. At midnight the log goes on in a new file, and what nobody had looked for there
+  /// would seem never to have been said: a requeued job's record would be taken for a forged one.
+  var index: AuditIndex? {
+    get throws(SpoolError) {
+      guard let openIndex else { return nil }
+      if !openIndex.knows(transitions.audit.place.file) { try openIndex.refresh() }
+      return openIndex
+    }
+  }
+
   /// Has the log's index brought up to date when there is enough for it, at most every two seconds.
   func indexOn() {
     let (file, size) = transitions.audit.place
-    guard !isIndexing, !isLowOnDisk, size - (index?.covered(file) ?? 0) >= IndexWriter.stretch || indexIsOwed,
+    guard !isIndexing, !isLowOnDisk, size - (openIndex?.covered(file) ?? 0) >= IndexWriter.stretch || indexIsOwed,
       EventLoop.now >= indexAgainAt
     else { return }
     isIndexing = true
@@ -236,7 +246,7 @@ extension Engine {
       indexIsFar = false
       indexAgainAt = EventLoop.now + (failure == nil ? .seconds(2) : .seconds(60))
       if let failure { logger.warning("\(failure); look-ups in the log read more of it meanwhile") }
-      do throws(SpoolError) { try index?.refresh() } catch { logger.warning("\(error)") }
+      do throws(SpoolError) { try openIndex?.refresh() } catch { logger.warning("\(error)") }
     case .notices(let results):
       noticesSent(results)
     }

@@ -60,7 +60,7 @@ extension Engine {
 
   /// A slice of the run; the next follows after what else there is to do.
   private func keepHouseOn() {
-    guard let stage = housekeeping.stage, drain == .no else {
+    guard let stage = housekeeping.stage, drain == .no, !isAdrift else {
       housekeeping.stage = nil
       return
     }

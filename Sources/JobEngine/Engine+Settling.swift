@@ -184,6 +184,10 @@ extension Engine {
   /// Their renames.
   func makeVisible(_ settlements: [Settlement]) {
     for settlement in settlements {
+      guard !isAdrift else {
+        settling.putBack(unpublished: settlement)
+        continue
+      }
       do throws(SpoolError) {
         guard try transitions.publish(settlement) else {
           // A twin took its place in new/. It moves away first; the rename is repeated with the next turn.

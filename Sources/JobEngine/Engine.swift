@@ -78,6 +78,8 @@ package final class Engine {
   var pausedTypes: Set<String> = []
   var isPaused = false
   var isLowOnDisk = false
+  /// A folder of the spool is not where it was.
+  var isAdrift = false
   /// The system has no room for another process just now.
   var isBusy = false
   var spaceChecked = Duration.zero
@@ -101,8 +103,8 @@ package final class Engine {
   var scanning = ScanProgress()
   var restoring: Restoring?
   var checkpointing = Checkpointing()
-  /// The audit log's index; nil until the start.
-  var index: AuditIndex?
+  /// The audit log's index, as it was when last looked at; nil until the start. Ask `index`.
+  var openIndex: AuditIndex?
   var isIndexing = false
   /// To be brought up to date however little there is.
   var indexIsOwed = false
@@ -195,7 +197,7 @@ package final class Engine {
     retell(left)
     if !previous.wasClean { carefulUntil = EventLoop.now + .seconds(Limits.carefulSeconds) }
     let index = try AuditIndex(spool)
-    self.index = index
+    openIndex = index
     // An old spool has a long log and no index of it: the first scan waits for that once it has seen some names.
     indexIsFar = index.uncovered > 16 * IndexWriter.stretch
     // A new day leaves a file that is closed, and an old spool may have none of it.
@@ -258,6 +260,7 @@ package final class Engine {
     turnIsScheduled = false
     watchClock()
     checkSpaceIfDue()
+    guard !isAdrift else { return publishStatus() }
     noteExpired()
     fireSchedules()
     restoreOn()
@@ -291,10 +294,13 @@ package final class Engine {
     guard transitions.audit.hasPending else { return }
     do throws(SpoolError) {
       try transitions.audit.flush()
+      if status.alerts[Engine.diskError] != nil { calm(Engine.diskError) }
     } catch {
       troubled(error)
     }
   }
+
+  private static let diskError = "disk_error"
 
   private func scheduleTimer() {
     if let timer { loop.cancel(timer) }
@@ -308,6 +314,8 @@ package final class Engine {
 
   private func scheduleRescan() {
     rescanTimer = loop.after(settings.daemon.rescan) { [unowned self] in
+      checkFolders()
+      guard !isAdrift else { return scheduleRescan() }
       rescan()
       scanControl()
       probeBroken()
@@ -376,8 +384,13 @@ package final class Engine {
 
   /// The disk refused something. What was to be done stays in its place; we look again in a second.
   func troubled(_ error: SpoolError) {
-    // A full disk refuses one thing after another; it is said once, since every saying is a line that waits for room.
-    if error.code != .noSpace || status.alerts[error.code.name] == nil { raise(error.code.name, error.description) }
+    // A disk that is full or fails refuses one thing after another; it is said once, since every saying is a line that
+    // waits to be written.
+    if error.isDiskFailure {
+      if status.alerts[Engine.diskError] == nil { raise(Engine.diskError, "the disk fails: \(error)") }
+    } else if error.code != .noSpace || status.alerts[error.code.name] == nil {
+      raise(error.code.name, error.description)
+    }
     isLowOnDisk = isLowOnDisk || error.code == .noSpace
     guard !retryIsScheduled else { return }
     retryIsScheduled = true
@@ -426,6 +439,7 @@ package final class Engine {
     let now = EventLoop.now
     guard now - spaceChecked >= (isLowOnDisk ? .seconds(1) : .milliseconds(250)) else { return }
     spaceChecked = now
+    checkFolders()
     checkSpace()
   }
 
@@ -455,7 +469,8 @@ package final class Engine {
   }
 
   func updatePause() {
-    agenda.isPaused = isPaused || isLowOnDisk || isBusy || drain != .no || settling.count >= Limits.settlesWaiting
+    agenda.isPaused =
+      isPaused || isLowOnDisk || isAdrift || isBusy || drain != .no || settling.count >= Limits.settlesWaiting
   }
 
   // MARK: Configuration

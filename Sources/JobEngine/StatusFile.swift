@@ -78,7 +78,7 @@ extension Engine {
     status.failure = nil
   }
 
-  private var statusWord: String { drain != .no ? "draining" : isLowOnDisk ? "low_disk" : "running" }
+  private var statusWord: String { drain != .no ? "draining" : isAdrift || isLowOnDisk ? "low_disk" : "running" }
 
   private func statusJSON() -> [UInt8] {
     var writer = JSONWriter(reserving: 2048)

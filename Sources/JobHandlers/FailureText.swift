@@ -2,7 +2,7 @@ internal import Glibc
 internal import JobEngine
 internal import JobModel
 
-/// What to say about a failed attempt whose handler said nothing itself. Pure.
+/// What to say about a failed attempt whose handler said nothing itself.
 enum FailureText {
   /// nil when the attempt succeeded.
   static func describe(_ end: AttemptEnd, lastWords: String?, request: AttemptRequest) -> JobError? {
@@ -20,6 +20,9 @@ enum FailureText {
     switch end.ending {
     case .exited(0): return nil
     case .exited(let code): return JobError(code: "exit", message: "exit code \(code)\(said)")
+    case .signalled(SIGKILL) where MemoryKills.shared.happened():
+      return JobError(
+        code: "out_of_memory", message: "killed by the kernel for want of memory (signal 9)\(said)")
     case .signalled(let signal):
       let name = strsignal(signal).map { String(cString: $0) } ?? "unknown"
       return JobError(code: "signal", message: "ended by signal \(signal) (\(name))\(said)")

@@ -56,6 +56,7 @@ final class Launch {
 
   /// Starts the program with `files` as descriptors 0 to 3 and `variables` added to its environment.
   func start(variables: [String], directory: String, files: [Int32]) throws(StartProblem) -> pid_t {
+    MemoryKills.shared.handlerStarts()
     let own = CStringList(variables)
     var environment = fixed.pointers
     environment.removeLast()

@@ -589,6 +589,8 @@ struct WorkerDeath {
     let said = words.map { " (\($0))" } ?? ""
     switch ending {
     case .exited(let code): return "exited with \(code)\(said)"
+    case .signalled(SIGKILL) where MemoryKills.shared.happened():
+      return "was killed by the kernel for want of memory (signal 9)\(said)"
     case .signalled(let signal):
       return "was ended by signal \(signal), \(strsignal(signal).map { String(cString: $0) } ?? "unknown")\(said)"
     case .crashed: return "ended, its exit status was lost\(said)"

@@ -101,6 +101,9 @@ package final class AuditIndex {
     return names
   }
 
+  /// Whether the audit file was there when this was last refreshed.
+  package func knows(_ audit: String) -> Bool { parts.contains { $0.file.name == audit } }
+
   /// Up to where the audit file is covered.
   package func covered(_ audit: String) -> Int { parts.first { $0.file.name == audit }?.covered ?? 0 }
 

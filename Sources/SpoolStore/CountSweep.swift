@@ -88,7 +88,8 @@ package struct CountSweep: Sendable {
       found.jobs.append(
         ExpiredJob(
           id: end.id, state: bound.state, type: end.type,
-          reason: "retention: at most \(bound.most) \(bound.state.rawValue) jobs\(whose) are kept"))
+          reason: "retention: at most \(bound.most) \(bound.state.rawValue) jobs\(whose) are kept",
+          endedAt: end.time))
     }
     return found
   }

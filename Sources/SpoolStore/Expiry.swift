@@ -11,12 +11,15 @@ package struct ExpiredJob: Sendable, Equatable {
   package var state: JobState
   package var type: String?
   package var reason: String
+  /// When it ended, as far as that is known.
+  package var endedAt: WallTime?
 
-  package init(id: String, state: JobState, type: String?, reason: String) {
+  package init(id: String, state: JobState, type: String?, reason: String, endedAt: WallTime? = nil) {
     self.id = id
     self.state = state
     self.type = type
     self.reason = reason
+    self.endedAt = endedAt
   }
 }
 
@@ -66,7 +69,7 @@ package struct AgeSweep: Sendable {
       found.jobs.append(
         ExpiredJob(
           id: end.id, state: end.state, type: end.type,
-          reason: "retention: \(end.state.rawValue) jobs are kept for \(kept)"))
+          reason: "retention: \(end.state.rawValue) jobs are kept for \(kept)", endedAt: latest))
     }
     return found
   }

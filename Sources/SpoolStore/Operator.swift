@@ -94,9 +94,15 @@ package struct Operator {
     var record = JobRecord.taken(from: claim, submitter: submitter, firstSeen: firstSeen, node: transitions.node)
     record.updatedAt = now
     let settlement = Settlement(claim, .release, record)
-    try transitions.write(settlement)
-    try transitions.note(settlement, at: now, by: by)
-    try transitions.audit.commit()
+    do throws(SpoolError) {
+      try transitions.write(settlement)
+      try transitions.note(settlement, at: now, by: by)
+      try transitions.audit.commit()
+    } catch {
+      // On a full disk the job would lie in cur/, which nobody looks at, until the next start.
+      transitions.takeBack(settlement)
+      throw error
+    }
     guard try transitions.publish(settlement) else {
       throw SpoolError(.exists, "\(id) cannot be held: a file of the same name was dropped just now; try again")
     }

@@ -5,13 +5,16 @@ internal import Glibc
 internal import JobModel
 
 extension Recovery {
+  /// So far back the disk may lack what the log tells.
+  package static let window = Duration.seconds(120)
+
   /// What a power cut can have undone although the log tells of it, because only the log is synced. Everything that ended
   /// shortly before the cut is compared with its file. The kernel writes dirty pages back within 35 s by default
   /// (dirty_expire_centisecs, dirty_writeback_centisecs).
   ///
   /// Before `run`: a file whose end is durable, but not the rename of its claim (btrfs syncs a file without the names of
   /// others), is taken up, so that it is completed and not run again. Returns how many.
-  package func takeUpEnds(window: Duration = .seconds(120)) throws(SpoolError) -> Int {
+  package func takeUpEnds(window: Duration = Recovery.window) throws(SpoolError) -> Int {
     var count = 0
     let spool = transitions.spool
     try forEachRecentEnd(window) { id, bytes throws(SpoolError) in
@@ -36,9 +39,9 @@ extension Recovery {
   /// After `run`: ends that are durable and renamed may still lack their record in the file, or all of the file.
   ///
   /// Returns how many files were completed.
-  package func completeTornEnds(window: Duration = .seconds(120)) throws(SpoolError) -> Int {
+  package func completeTornEnds(window: Duration = Recovery.window) throws(SpoolError) -> Int {
     var completed = 0
-    try forEachRecentEnd(window) { id, bytes throws(SpoolError) in
+    try forEachRecentEnd(window, throughMoves: true) { id, bytes throws(SpoolError) in
       if let line = parse(bytes), try completeTornEnd(id, line) { completed += 1 }
     }
     return completed
@@ -53,8 +56,11 @@ extension Recovery {
   ///
   /// How far back they reach is counted from line to line, a second at most for each step. The last lines may have been
   /// written after the cut, by `run` or a command, and how long the machine was off must not use up the window.
+  ///
+  /// - Parameter throughMoves: also those of jobs that were held, released or requeued since, by a rename that left the file
+  ///   as it was.
   private func forEachRecentEnd(
-    _ window: Duration, _ body: (String, UnsafeRawBufferPointer) throws(SpoolError) -> Void
+    _ window: Duration, throughMoves: Bool = false, _ body: (String, UnsafeRawBufferPointer) throws(SpoolError) -> Void
   ) throws(SpoolError) {
     var seen = Set<Int>()
     var newer: WallTime?
@@ -65,7 +71,8 @@ extension Recovery {
       try MappedFile(file.name, in: transitions.spool).linesBackwards { bytes in
         guard let head = AuditLineHead(bytes), let id = head.job else { return true }
         // By 64 bits of hash: two of a million jobs that share them are less likely than the disk's own errors.
-        if seen.insert(id.hashValue).inserted, head.event.settles || head.event == .released {
+        let isMove = throughMoves && Recovery.isMove(head.event, bytes)
+        if !isMove, seen.insert(id.hashValue).inserted, head.event.settles || head.event == .released {
           do throws(SpoolError) { try body(id, bytes) } catch {
             failure = error
             return false
@@ -84,29 +91,46 @@ extension Recovery {
     }
   }
 
+  private static func isMove(_ event: AuditEvent, _ line: UnsafeRawBufferPointer) -> Bool {
+    switch event {
+    case .held, .requeued: true
+    case .released: AuditLine.find(",\"from\":\"hold\"", in: line) != nil
+    default: false
+    }
+  }
+
   private func target(of line: JSONValue) -> JobState? { line["to"]?.string.flatMap(JobState.init(rawValue:)) }
 
   private func completeTornEnd(_ id: String, _ line: JSONValue) throws(SpoolError) -> Bool {
-    guard let state = target(of: line), let head = line["head"]?.int, case .raw(let record)? = line["record"] else {
+    guard let target = target(of: line), let head = line["head"]?.int, case .raw(let record)? = line["record"] else {
       return false
     }
     let spool = transitions.spool
-    let isEnd = state == .done || state == .dead
-    guard let bytes = try spool.read(id, in: state, limit: recordLimit) else {
-      guard isEnd, try spool.state(of: id) == nil else { return false }
-      return try standIn(id, state, record)
+    let isEnd = target == .done || target == .dead
+    guard let state = try place(of: id, target) else {
+      return isEnd ? try standIn(id, target, record) : false
     }
+    guard state != .cur, let bytes = try spool.read(id, in: state, limit: recordLimit) else { return false }
     if let job = try? JobScanner.scan(bytes, id: nil) {
       if job.recordBytes == record { return false }
-      // In new/ it may have been replaced since: then the record is another file's.
-      if state == .new, let sha256 = Recovery.record(record)?.sha256, sha256 != Digest.sha256(job.original) {
+      // Where it waits it may have been replaced since: then the record is another file's.
+      if state == .new || state == .hold, let sha256 = Recovery.record(record)?.sha256,
+        sha256 != Digest.sha256(job.original)
+      {
         return false
       }
     }
     if try transitions.restore(id, in: state, head: head, tail: Recovery.tail(line), record: record) == nil {
       return true
     }
-    return isEnd ? try standIn(id, state, record) : false
+    return isEnd && state == target ? try standIn(id, target, record) : false
+  }
+
+  /// Where the file of a job is whose end led to `target`: there, or where it was moved since. One that is in `cur/` is taken
+  /// care of by `run`; nil: nowhere.
+  private func place(of id: String, _ target: JobState) throws(SpoolError) -> JobState? {
+    if try transitions.spool.exists(id, in: target) { return target }
+    return try transitions.spool.state(of: id)
   }
 
   private func standIn(_ id: String, _ state: JobState, _ json: [UInt8]) throws(SpoolError) -> Bool {

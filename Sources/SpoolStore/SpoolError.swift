@@ -76,6 +76,9 @@ package struct SpoolError: Error, Sendable, CustomStringConvertible {
     self.init(code, doing, path: path, errno: errno)
   }
 
+  /// The device fails, or the file system made itself read-only because of that: waiting will not help.
+  package var isDiskFailure: Bool { errno == Errno(EIO) || errno == Errno(EROFS) }
+
   package var description: String {
     var text = message
     if let path { text += ": \(path)" }

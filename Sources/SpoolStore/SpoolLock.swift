@@ -22,13 +22,22 @@ package final class SpoolLock: Sendable {
     } catch {
       throw SpoolError(doing: "opening the lock", path: path, error)
     }
-    guard spool_lock(fd) == 0 else {
+    var looks = 0
+    while spool_lock(fd) != 0 {
       let failure = Errno.current
-      close(fd)
       guard failure == Errno(EAGAIN) || failure == .access else {
+        close(fd)
         throw SpoolError(doing: "locking the spool", path: path, failure)
       }
       let holder = SpoolLock.holder(spool)
+      // A child that was just being started when its daemon was killed has the daemon's files, and with them the lock,
+      // until it is another program.
+      if let holder, holder.node == node, SpoolLock.isGone(holder.pid), looks < 100 {
+        looks += 1
+        usleep(20_000)
+        continue
+      }
+      close(fd)
       let who = holder.map { "\($0.program), pid \($0.pid) on \($0.node)" } ?? "another process"
       throw SpoolError(.locked, "the spool \(spool.path) is held by \(who)")
     }
@@ -44,6 +53,8 @@ package final class SpoolLock: Sendable {
   }
 
   deinit { close(fd) }
+
+  private static func isGone(_ pid: Int32) -> Bool { kill(pid, 0) != 0 && errno == ESRCH }
 
   /// Whether anybody holds the lock, tested with F_OFD_GETLK; nil when this user may not know. (A producer of a system
   /// spool may not open the file: with a read lock on it he could keep the daemon from starting.)

@@ -4,6 +4,15 @@ internal import Glibc
 internal import JobModel
 
 extension Transitions {
+  /// Puts a waiting job back that was claimed to have a record, which it could not get: as it was, without one. What
+  /// cannot be done now is left to the next start, which does the same.
+  func takeBack(_ settlement: Settlement) {
+    guard case .success(let job) = settlement.claim.content else { return }
+    let tail = Array(job.bytes[job.tail...])
+    guard (try? restore(settlement.id, head: job.head, tail: tail, record: nil)) == .some(nil) else { return }
+    _ = try? putBack(settlement.id)
+  }
+
   /// How the copies of edits begin in `tmp/`.
   static let editPrefix = ".edit."
 

@@ -53,7 +53,13 @@ extension Transitions {
         writer.string(job.reason)
       }
     }
-    try audit.flush()
+    // After a power cut the end of a job whose file is gone would be completed: what came to its end a moment ago goes only
+    // when it is durable that it was to go.
+    if jobs.contains(where: { $0.endedAt.map { time - $0 <= Recovery.window } ?? false }) {
+      try audit.commit(closing: false)
+    } else {
+      try audit.flush()
+    }
     for job in jobs { try removeWhole(job.id, from: job.state) }
   }
 

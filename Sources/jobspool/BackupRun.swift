@@ -157,17 +157,23 @@ struct BackupRun {
   }
 
   private func finish(_ manifest: BackupManifest, _ name: String, _ target: String) throws {
-    if !place.isRemote {
-      let fd = open(place.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-      guard fd >= 0 else { throw SpoolError(doing: "opening the folder", path: place.path, .current) }
-      defer { close(fd) }
-      guard spool_syncfs(fd) == 0 else { throw SpoolError(doing: "syncing", path: place.path, .current) }
-    }
+    try sync()
     let scratch = try ScratchFolder()
     try scratch.write(manifest.json + [0x0A], to: BackupManifest.name)
     try rsync.copy(
       ["--fsync"], from: "\(scratch.path)/\(BackupManifest.name)", to: "\(target)\(BackupManifest.name)")
     try place.point(to: name)
+    // The names of these two as well: who was told that it is whole may count on it.
+    try sync()
+  }
+
+  /// Everything that was copied is on the disk; of another machine nobody can tell.
+  private func sync() throws {
+    guard !place.isRemote else { return }
+    let fd = open(place.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard fd >= 0 else { throw SpoolError(doing: "opening the folder", path: place.path, .current) }
+    defer { close(fd) }
+    guard spool_syncfs(fd) == 0 else { throw SpoolError(doing: "syncing", path: place.path, .current) }
   }
 }
 

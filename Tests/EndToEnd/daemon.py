@@ -64,6 +64,17 @@ def program(name):
     return path
 
 
+def own_mounts():
+    """Begins anew where nobody else sees what is mounted. Other suites start daemons in mount namespaces of their own, and
+    whatever is copied into one of those stays in use until it ends."""
+    if "OWN_MOUNTS" in os.environ:
+        return
+    if os.geteuid() != 0 or not shutil.which("unshare"):
+        skip("mounting needs root and unshare (Debian: util-linux)")
+    os.environ["OWN_MOUNTS"] = "1"
+    os.execvp("unshare", ["unshare", "-m", sys.executable, *sys.argv])
+
+
 def scratch():
     """A folder for this script, on a disk; gone with the script when nobody gave one."""
     folder = os.environ.get("SCRATCH")

@@ -114,4 +114,20 @@ struct AuditIndexTests {
     try fill(200..<300)
     #expect(try AuditReader.known(["job-50", "job-150", "job-250"], in: spool, index: open).count == 3)
   }
+
+  @Test("an index that stays open does not know the file of a new day until it is refreshed, and says so")
+  func midnight() throws {
+    try fill(0..<10)
+    let spool = try test.open()
+    let open = try AuditIndex(spool)
+    let tomorrow = JobFactory.now + .seconds(86_400)
+    let audit = try AuditLog(try test.open(), node: "node-a", now: JobFactory.now)
+    #expect(open.knows(audit.place.file))
+    try audit.append(.submitted, at: tomorrow, job: "late", type: "t", to: .new)
+    try audit.commit()
+    #expect(!open.knows(audit.place.file))
+    try open.refresh()
+    #expect(open.knows(audit.place.file))
+    #expect(try AuditReader.known(["late", "job-3"], in: spool, index: open) == ["late", "job-3"])
+  }
 }

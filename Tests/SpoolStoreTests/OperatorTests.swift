@@ -1,4 +1,5 @@
 /// What operators may ask for: each verb against each state.
+import Glibc
 import JobModel
 import SpoolStore
 import SpoolTestSupport
@@ -102,5 +103,20 @@ struct OperatorTests {
     // Found in new/ first, and that one waits.
     #expect(throws: SpoolError.self) { try perform(.requeue) }
     #expect(test.states(of: "a") == [.new, .dead])
+  }
+
+  @Test(
+    "a delayed job whose hold meets a full disk waits on, as it was dropped", arguments: ["write", "append", "sync"])
+  func holdOnFullDisk(_ call: String) throws {
+    let text = "{\"type\":\"t\",\"delay\":\"1h\"}\n"
+    try test.drop("a", text)
+    let full = InterruptedSyscalls(failure: { _, made in made.hasPrefix(call) ? Errno(ENOSPC) : nil })
+    let transitions = try test.transitions(full)
+    let hands = Operator(
+      transitions: transitions, maxJobBytes: 1 << 20, now: JobFactory.later(5), by: "anna (uid 1000)")
+    let error = #expect(throws: SpoolError.self) { try hands.perform(.hold, "a") }
+    #expect(error?.code == .noSpace)
+    #expect(test.states(of: "a") == [.new])
+    #expect(test.text("a", .new) == text)
   }
 }

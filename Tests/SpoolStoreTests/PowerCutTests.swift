@@ -167,4 +167,43 @@ struct PowerCutTests {
     #expect(test.bytes("a", .done) == Array(json.utf8))
     #expect(try recovery().completeTornEnds() == 1)
   }
+
+  @Test("a record that was torn is completed wherever an operator moved its job since", arguments: [true, false])
+  func movedSince(_ isHeld: Bool) throws {
+    try test.drop("a", json)
+    try Life(test).run("a", isHeld ? .retry : .bury)
+    let state = isHeld ? JobState.new : .dead
+    let whole = try #require(test.bytes("a", state))
+    do {
+      let transitions = try test.transitions(at: JobFactory.later(30))
+      if isHeld {
+        try transitions.hold("a", type: "demo", at: JobFactory.later(30), by: "anna (uid 1000)")
+      } else {
+        try transitions.requeue("a", from: .dead, type: "demo", at: JobFactory.later(30), by: "anna (uid 1000)")
+      }
+      try transitions.audit.commit()
+    }
+    let moved = isHeld ? JobState.hold : .new
+    let before = Array(json.utf8)
+    // The new length with the old bytes, as ext4 leaves it; and the new bytes in their later part.
+    for torn in [before + [UInt8](repeating: 0, count: whole.count - before.count), before + whole[before.count...]] {
+      try TestSpool.write(torn, to: test.file("a", moved))
+      #expect(try recovery().run().completed == 0)
+      #expect(try recovery().completeTornEnds() == 1)
+      #expect(test.bytes("a", moved) == whole)
+      #expect(test.states(of: "a") == [moved])
+    }
+  }
+
+  @Test("a requeued job whose record was torn is not taken for one that has ended")
+  func requeuedNotTakenUp() throws {
+    try test.drop("a", json)
+    try Life(test).run("a", .bury)
+    let transitions = try test.transitions(at: JobFactory.later(30))
+    try transitions.requeue("a", from: .dead, type: "demo", at: JobFactory.later(30), by: "anna (uid 1000)")
+    try transitions.audit.commit()
+    try TestSpool.write(Array(json.utf8), to: test.file("a", .new))
+    #expect(try recovery().takeUpEnds() == 0)
+    #expect(test.states(of: "a") == [.new])
+  }
 }

@@ -159,7 +159,7 @@ package final class TestSpool: Sendable {
     return names.sorted()
   }
 
-  private static func removeAll(_ path: String) {
+  package static func removeAll(_ path: String) {
     var status = stat()
     guard lstat(path, &status) == 0 else { return }
     if status.st_mode & S_IFMT == S_IFDIR {
