@@ -70,6 +70,11 @@ class Shared(Spool):
         return self.start(binary=os.path.join(self.programs, "jobspoold"), prefix=prefix)
 
 
+def words(uid, groups, *command):
+    """A command as that user, for subprocess."""
+    return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--groups", ",".join(map(str, groups or [uid])), "--", *command]
+
+
 def become(uid, groups=(PRODUCERS,)):
     os.setgroups(list(groups))
     os.setresgid(uid, uid, uid)

@@ -182,8 +182,6 @@ def names(spool):
                 except FileExistsError:
                     pass
         time.sleep(1.5)
-        for name in os.listdir(spool.at("tmp")) if os.access(spool.at("tmp"), os.R_OK) else []:
-            pass
 
     mark = len(spool.said())
     as_user(ANNA, make)
@@ -268,9 +266,7 @@ def large(spool):
 
 def requests(spool):
     """ctl/: what a producer may ask is little, and however often he asks, jobs have their turn."""
-    end_of(begin_as(BERT, put, spool, "berts", {"type": "echo"}))
     end_of(begin_as(BERT, put, spool, "berts-held", {"type": "echo", "run_at": "2099-01-01T00:00:00Z"}))
-    spool.wait("berts")
     until(lambda: spool.states("berts-held") == ["new"] and spool.status()["types"]["echo"]["scheduled"] >= 1, "it waits")
     os.rename(spool.at("new", "berts-held.json"), spool.at("hold", "berts-held.json"))
     before = [spool.read("done", "berts"), spool.read("hold", "berts-held")]
@@ -397,6 +393,8 @@ with Shared(config='max_jobs = 4\nrescan = "1s"') as spool:
     spool.begin()
     pid = spool.process.pid
     Passers.go(spool, "nothing")
+    end_of(begin_as(BERT, put, spool, "berts", {"type": "echo"}))
+    spool.wait("berts")
     with open("/etc/shadow") as file:
         secrets = os.stat(file.fileno()).st_atime
     for attack in (swaps, held_open, leases, names, garbage, large, requests, forged):
