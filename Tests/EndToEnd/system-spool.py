@@ -3,60 +3,18 @@
 of them. The whole package is tried by packaging/test-deb; this is the part that the daemon and the command line do."""
 import json
 import os
-import re
-import shutil
 import subprocess
 
-from daemon import Spool, TOP, check, finish, program, same, scratch, skip, until
+from daemon import check, finish, same, until
+from people import ANNA, BERT, CARL, DAEMON, PRODUCERS, Shared, needed, words
 
-if os.geteuid() != 0:
-    skip("needs root, to be several users")
-for tool in ("setpriv", "setfacl"):
-    if not shutil.which(tool):
-        skip(f"{tool} is not installed")
-
-# Numbers that need no account: the daemon, two producers, somebody else; groups of producers and operators.
-DAEMON, ANNA, BERT, CARL = 60101, 60102, 60103, 60104
-PRODUCERS, OPERATORS = 60201, 60202
-
-os.chmod(scratch(), 0o755)
-programs = os.path.join(scratch(), "bin")
-os.makedirs(programs)
-for name in ("jobspoold", "jobspool", "jobspool-watch"):
-    shutil.copy(program(name), programs)
-os.chmod(programs, 0o755)
-
-spool = Spool("spool")
+needed()
+spool = Shared()
+programs = spool.programs
 spool.handler("echo", "cat; echo a secret >&2")
 spool.handler("capable", "grep CapEff /proc/self/status | cut -f2", "")
 spool.handler("slow", "sleep 1; echo 1")
-for path in (spool.at("handlers"), spool.at("handlers", "bin"), spool.at("schedules")):
-    os.chmod(path, 0o755)
-shutil.rmtree(spool.at("secret"), ignore_errors=True)
-
-
-def lay_out():
-    """The folders as packaging/debian/jobspool.tmpfiles says, with other numbers and in another place."""
-    with open(os.path.join(TOP, "packaging", "debian", "jobspool.tmpfiles")) as file:
-        lines = [line.split() for line in file if not line.startswith("#")]
-    who = {"jobspool": {"user": DAEMON, "group": PRODUCERS}, "jobspool-admin": {"group": OPERATORS}, "-": {}}
-    for kind, path, mode, user, group, *rest in lines:
-        if not path.startswith("/var/spool/jobspool"):
-            continue
-        path = path.replace("/var/spool/jobspool", spool.path, 1)
-        if kind == "d":
-            os.makedirs(path, exist_ok=True)
-            os.chown(path, who[user]["user"], who[group]["group"])
-            os.chmod(path, int(mode, 8))
-        else:
-            acl = rest[1].replace("g:jobspool-admin", f"g:{OPERATORS}")
-            acl = re.sub(r"(d:)?u:jobspool-web:[rwx-]+,?", "", acl).rstrip(",")
-            if subprocess.run(["setfacl", "-m", acl, path], stderr=subprocess.DEVNULL).returncode != 0:
-                skip("the file system has no access control lists")
-
-
-def words(uid, groups, *command):
-    return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--groups", ",".join(map(str, groups or [uid])), "--", *command]
+spool.open_up()
 
 
 def run(uid, *command, groups=(PRODUCERS,)):
@@ -78,12 +36,8 @@ def may_not(uid, *command, code=None, **more):
     return done
 
 
-lay_out()
-daemon_prefix = ["setpriv", f"--reuid={DAEMON}", f"--regid={OPERATORS}", f"--groups={OPERATORS}",
-                 "--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search",
-                 "--bounding-set=-all,+dac_read_search", "--"]
 with spool:
-    spool.start(binary=os.path.join(programs, "jobspoold"), prefix=daemon_prefix)
+    spool.begin()
 
     result = may(ANNA, "jobspool", "submit", "echo", "--payload", '"of anna"', "--id", "anna-1", "--wait")
     check("of anna" in result, "she sees her result")
@@ -153,7 +107,7 @@ print("waited")
 
     same(spool.stop(), 0, "it ends in order")
     may_not(BERT, "sh", "-c", f"exec 3< {spool.at('lock')}")
-    spool.start(binary=os.path.join(programs, "jobspoold"), prefix=daemon_prefix)
+    spool.begin()
     spool.stop()
     spool.verify()
 
