@@ -67,9 +67,10 @@ examples: deps ## [examples/run-all] Run five real back-office systems on it, en
 	for program in jobspoold jobspool jobspool-watch jobspool-web; do $(SWIFT) build --product $$program; done
 	examples/run-all
 
-torture: deps ## [Tests/Torture] Run the long tests (half an hour): crashes, races, full disks
+torture: deps peers ## [Tests/Torture] Run the long tests (an hour): crashes, races, full disks, mutated input, models
 	$(SWIFT) build --product jobspoold
 	$(SWIFT) build --product jobspool-watch
+	$(SWIFT) build --product spoolfuzz
 	Tests/run-scripts Tests/Torture
 
 powerloss: deps ## [Tests/PowerLoss] Cut the power of ext4, xfs and btrfs, 200 times each (root; half an hour)
