@@ -208,9 +208,12 @@ extension JobRecord {
   }
 
   private static func cut(_ text: String) -> String {
-    guard text.utf8.count > Limits.briefText else { return text }
-    // A combining character belongs to what is before it, so a few characters may be any number of bytes.
-    return String(decoding: text.utf8.prefix(Limits.briefText), as: UTF8.self) + "…"
+    // By bytes: a combining character belongs to what is before it, so a few characters may be any number of them.
+    let beginning = Array(text.utf8.prefix(Limits.briefText + 1))
+    guard beginning.count > Limits.briefText else { return text }
+    var end = Limits.briefText
+    while end > 0, beginning[end] & 0xC0 == 0x80 { end -= 1 }
+    return String(decoding: beginning[..<end], as: UTF8.self) + "…"
   }
 }
 

@@ -14,6 +14,8 @@ final class ScratchFolder: @unchecked Sendable {
     do { try Spool.create(path) } catch { Main.fail("cannot make a spool: \(error)") }
     for name in ["handlers", "schedules"] { mkdir("\(path)/\(name)", 0o700) }
     print("scratch \(path)")
+    // Whoever cleans up has to know it whatever happens.
+    fflush(nil)
   }
 
   func spool() throws -> Spool {

@@ -87,7 +87,8 @@ import Testing
       #expect(try told().contains { $0.hasPrefix("3 more notices were held back since") })
     }
     // Killed again before it could note that it has told: the same notice has the same name.
-    _ = try bench(listening)
+    let bench = try bench(listening)
+    #expect(try bench.turn { TestSpool.contents("\(spool.path)/log/notices.json") == Array("[]\n".utf8) })
     #expect(try told().count == 2)
   }
 
