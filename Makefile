@@ -67,11 +67,12 @@ examples: deps ## [examples/run-all] Run five real back-office systems on it, en
 	for program in jobspoold jobspool jobspool-watch jobspool-web; do $(SWIFT) build --product $$program; done
 	examples/run-all
 
-torture: deps ## [Tests/Torture] Run the long tests (three hours; SOAK=600 for less): crashes, races, full disks
+torture: deps peers ## [Tests/Torture] Run the long tests (three hours; SOAK=600 for less): crashes, races, full disks, fuzzing
 	$(SWIFT) build --product jobspoold
 	$(SWIFT) build --product jobspool
 	$(SWIFT) build --product jobspool-watch
 	$(SWIFT) build --product jobspool-web
+	$(SWIFT) build --product spoolfuzz
 	Tests/run-scripts Tests/Torture
 
 powerloss: deps ## [Tests/PowerLoss] Cut the power of ext4, xfs and btrfs, 200 times each (root; an hour)

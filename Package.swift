@@ -144,6 +144,13 @@ let package = Package(
       linkerSettings: [.linkedLibrary("inotifytools")]),
     .target(name: "SpoolWatch", dependencies: ["CSpoolShims"], swiftSettings: strict),
 
+    // Mutated input for every reader of untrusted bytes; fuzz.py beside it runs all of them.
+    .executableTarget(
+      name: "spoolfuzz",
+      dependencies: [
+        "JobModel", "JobSchema", "JobSecrets", "SpoolConfig", "SpoolStore", "SpoolHistory", "JobEngine", "JobHandlers",
+      ],
+      path: "Tests/Fuzz", exclude: ["corpus", "fuzz.py"], swiftSettings: strict),
     .target(
       name: "SpoolTestSupport", dependencies: ["JobModel", "SpoolStore"], path: "Tests/SpoolTestSupport",
       swiftSettings: strict),

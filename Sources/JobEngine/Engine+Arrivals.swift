@@ -62,6 +62,8 @@ extension Engine {
     rememberHeld(id)
     agenda.remove(id)
     expiries.remove(id)
+    requeued.remove(id)
+    refusedBefore.remove(id)
     flows.unblock(id)
     waitingFor[id] = nil
     condemned[id] = nil
@@ -149,14 +151,12 @@ extension Engine {
     // One that comes back, by requeue or mv, has a record; it was a submission once.
     let key = isNews && job.record == nil ? submissionKey(of: job) : nil
     if let key, let until = refusal(job.type, key: key, at: now) {
-      let rate = settings.handlers[job.type]?.rate?.rate.words ?? ""
-      condemned[id] = (
-        .rateLimited, .reject,
-        JobError(
-          code: "rate_limited",
-          message: "\(job.type) takes \(rate), and that many were submitted; it takes another at \(until.rfc3339)")
-      )
-      announce(id, job, firstSeen: firstSeen, uid: uid, key: nil, now: now)
+      condemn(id, job.type, "; it takes another at \(until.rfc3339)")
+      announce(id, job, firstSeen: firstSeen, uid: uid, key: nil, isRefused: true, now: now)
+      return agenda.insertForJudgement(id)
+    }
+    if refusedBefore.remove(id) != nil, !isTwin, job.record == nil {
+      condemn(id, job.type, "")
       return agenda.insertForJudgement(id)
     }
     if isNews { announce(id, job, firstSeen: firstSeen, uid: uid, key: key, now: now) }
@@ -173,6 +173,15 @@ extension Engine {
     }
     enter(
       id, job, due: job.due(firstSeen: firstSeen, now: now), firstSeen: firstSeen, inode: inode, now: now)
+  }
+
+  /// One submission too many.
+  private func condemn(_ id: String, _ type: String, _ more: String) {
+    let rate = settings.handlers[type]?.rate?.rate.words ?? "fewer"
+    condemned[id] = (
+      .rateLimited, .reject,
+      JobError(code: "rate_limited", message: "\(type) takes \(rate), and that many were submitted\(more)")
+    )
   }
 
   /// Onto the agenda: from now on limits and time decide.
@@ -202,10 +211,11 @@ extension Engine {
   }
 
   private func announce(
-    _ id: String, _ job: Job?, firstSeen: WallTime, uid: UInt32, key: UInt64?, now: WallTime
+    _ id: String, _ job: Job?, firstSeen: WallTime, uid: UInt32, key: UInt64?, isRefused: Bool = false, now: WallTime
   ) {
     do throws(SpoolError) {
       if let record = job?.record, record.state == .dead || record.state == .done {
+        if try wasRequeued(id) { return }
         try transitions.audit.append(
           .requeued, at: now, job: id, type: job?.type, from: record.state, to: .new, by: "mv")
         // A run that begins in this turn must find this line before its own, whatever happens.
@@ -226,10 +236,21 @@ extension Engine {
           writer.key("rate_key")
           writer.string(String(key, radix: 16))
         }
+        if isRefused {
+          // A crash before it is judged must not let it in.
+          writer.key("refused")
+          writer.string(JobOutcome.rateLimited.rawValue)
+        }
       }
     } catch {
       troubled(error)
     }
+  }
+
+  /// Whether an operator's verb moved it, whose line the log has: one of this daemon's, or before it started.
+  private func wasRequeued(_ id: String) throws(SpoolError) -> Bool {
+    if requeued.remove(id) != nil { return true }
+    return try AuditReader.traces(of: [id], in: spool, index: index)[id]?.last == .requeued
   }
 
   /// What makes a job findable in the log: lists, batches and flows live on it.

@@ -276,7 +276,9 @@ extension Engine {
     work.since = agenda.firstSeen(id)
     let state = try work.perform(verb, id)
     switch verb {
-    case .requeue, .release: incoming.append(id)
+    case .requeue, .release:
+      if verb == .requeue { requeued.insert(id) }
+      incoming.append(id)
     case .hold: forget(id)
     case .cancel, .purge:
       forget(id)

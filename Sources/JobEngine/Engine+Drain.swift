@@ -62,6 +62,7 @@ extension Engine {
     courier.stop()
     do throws(SpoolError) { try transitions.audit.commit() } catch { logger.error("\(error)") }
     writeLastCheckpoint()
+    writeHeldBack()
     do throws(SpoolError) {
       // Whatever else the jobs left in the page cache: after this the next start need not doubt any file.
       do throws(Errno) { try spool.syscalls.syncFileSystem(spool.root) } catch {

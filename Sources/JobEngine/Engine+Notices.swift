@@ -31,6 +31,9 @@ struct NoticeDesk {
   /// When what was held back is told.
   private(set) var nextDigest: WallTime?
 
+  /// The counts changed since they were written.
+  private(set) var heldBackChanged = false
+
   private struct HeldBack {
     var since: WallTime
     var atMost: Rate
@@ -50,6 +53,7 @@ struct NoticeDesk {
       return true
     }
     heldBack[key, default: HeldBack(since: now, atMost: atMost)].counts[notice.occasion, default: 0] += 1
+    heldBackChanged = true
     nextDigest = min(nextDigest ?? free, free)
     return false
   }
@@ -67,10 +71,56 @@ struct NoticeDesk {
         continue
       }
       heldBack[key] = nil
+      heldBackChanged = true
       told[key]?.count(0, at: now)
       digests.append((NoticeRules.digest(held.counts, since: held.since, now: now, atMost: held.atMost), key))
     }
     return digests
+  }
+
+  /// The counts as `log/notices.json` keeps them, for a start after a crash.
+  mutating func writeHeldBack() -> [UInt8] {
+    heldBackChanged = false
+    var writer = JSONWriter()
+    writer.beginArray()
+    for (key, held) in heldBack.sorted(by: { $0.key < $1.key }) {
+      writer.beginObject()
+      writer.key("to")
+      writer.string(key)
+      writer.key("since")
+      writer.time(held.since)
+      writer.key("at_most")
+      writer.string(held.atMost.text)
+      writer.key("counts")
+      writer.beginObject()
+      for (occasion, count) in held.counts.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+        writer.key(escaping: occasion.rawValue)
+        writer.int(count)
+      }
+      writer.endObject()
+      writer.endObject()
+    }
+    writer.endArray()
+    return writer.bytes
+  }
+
+  /// Takes up what a daemon that is gone held back; it is told with the next turn.
+  mutating func recallHeldBack(_ json: [UInt8], now: WallTime) {
+    for entry in (try? JSONReader.parse(json))?.array ?? [] {
+      guard let key = entry["to"]?.string, let since = entry["since"]?.string.flatMap({ WallTime(rfc3339: $0) }),
+        let atMost = entry["at_most"]?.string.flatMap({ Rate(text: $0) })
+      else { continue }
+      var held = HeldBack(since: since, atMost: atMost)
+      for member in entry["counts"]?.members ?? [] {
+        guard let occasion = Notice.Occasion(rawValue: member.key), let count = member.value.int, count > 0 else {
+          continue
+        }
+        held.counts[occasion] = min(count, 1 << 40)
+      }
+      guard !held.counts.isEmpty else { continue }
+      heldBack[key] = held
+      nextDigest = now
+    }
   }
 
   mutating func clockSetBack(to now: WallTime) {
@@ -80,6 +130,35 @@ struct NoticeDesk {
 }
 
 extension Engine {
+  // MARK: What is held back
+
+  private static let heldBackFile = "notices.json"
+
+  /// What was counted outlives a crash but for its last second. Cleared only when the notices that tell of it are on the
+  /// disk: told twice they have the same id.
+  func keepHeldBack() {
+    guard notices.heldBackChanged, !heldBackIsDue else { return }
+    heldBackIsDue = true
+    loop.after(.seconds(1)) { [unowned self] in
+      heldBackIsDue = false
+      writeHeldBack()
+    }
+  }
+
+  func writeHeldBack() {
+    guard notices.heldBackChanged, notices.pending.isEmpty, notices.sending.isEmpty else { return }
+    do throws(SpoolError) {
+      try spool.replaceLogFile(Engine.heldBackFile, with: notices.writeHeldBack() + [0x0A], durably: false)
+    } catch {
+      logger.warning("\(error); a crash now would forget how many notices were held back")
+    }
+  }
+
+  func recallHeldBack() {
+    guard hasListeners, let json = spool.readRoot("log/\(Engine.heldBackFile)", limit: 1 << 20) else { return }
+    notices.recallHeldBack(json, now: effects.now())
+  }
+
   // MARK: Ends
 
   /// For settles that are durable and about to become visible. Those somebody is told of have to wait for their notices.
@@ -187,15 +266,17 @@ extension Engine {
         let bytes = try? spool.read(id, in: state, limit: 64 << 20), let job = try? JobScanner.scan(bytes)
       {
         let deadline = settings.handlers[job.type]?.sla
-        let fresh = JobRecord(id: id, state: state, submittedAt: submitted(id, job), updatedAt: now, node: node)
-        raise(.sla, job.record ?? fresh, job, sla: deadline, at: now)
+        let since = cameIn(id)
+        var record = job.record ?? JobRecord(id: id, state: state, submittedAt: since, updatedAt: now, node: node)
+        record.startOverIfEnded(at: since)
+        raise(.sla, record, job, sla: deadline, at: now)
       }
     }
   }
 
-  private func submitted(_ id: String, _ job: Job) -> WallTime {
+  private func cameIn(_ id: String) -> WallTime {
     let status = try? spool.syscalls.status(spool.descriptor(JobState.new), JobID.fileName(id))
-    return job.record?.submittedAt ?? status.map { WallTime(microseconds: $0.changed) } ?? effects.now()
+    return status.map { min(WallTime(microseconds: $0.changed), effects.now()) } ?? effects.now()
   }
 
   /// An end that came too late, of which no look at the clock has told.
@@ -212,6 +293,7 @@ extension Engine {
   /// second.
   func sendNotices() {
     notices.pending += notices.digests(now: effects.now(), atOnce: drain != .no)
+    keepHeldBack()
     guard !notices.pending.isEmpty, notices.sending.isEmpty else { return }
     guard !notices.retryIsScheduled else {
       // Nobody knows when there is room again: what ended becomes visible without it.
@@ -220,6 +302,7 @@ extension Engine {
     }
     notices.sending = notices.pending
     notices.pending.removeAll()
+    keepHeldBack()
     let submissions = notices.sending.map { notice, key in
       Intake.Submission(
         id: "notify-\(notice.occasion.rawValue)-\(Digest.sha256(Array("\(key)\n\(notice.identity)".utf8)).prefix(20))",

@@ -127,7 +127,9 @@ extension Engine {
     }
     if scanning.isFirst, !found.isEmpty {
       let names = Set(found.lazy.filter { !self.agenda.contains($0) })
-      announced.formUnion(try AuditReader.known(names, in: spool, index: index))
+      let known = try AuditReader.known(names, in: spool, index: index)
+      announced.formUnion(known.ids)
+      refusedBefore.formUnion(known.refused)
     }
     incoming += found
     return goesOn

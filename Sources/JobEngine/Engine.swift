@@ -66,6 +66,10 @@ package final class Engine {
   var unproven: [String] = []
   /// Ids that had a line in the log when we started.
   var announced: Set<String> = []
+  /// Those of them whose last line says that they are one too many for their type's rate: they were not refused yet.
+  var refusedBefore: Set<String> = []
+  /// Requeued by an operator a moment ago, so that the log has it; seen without that, it was `mv`.
+  var requeued: Set<String> = []
   /// Odd names and directories, reported once.
   var reported: Set<String> = []
   /// Files that do not parse yet, and when to look again.
@@ -85,6 +89,7 @@ package final class Engine {
   var spaceChecked = Duration.zero
   var drain = Drain.no
   var notices = NoticeDesk()
+  var heldBackIsDue = false
   /// Who asked for the end of a job, for its audit line.
   var operators: [String: String] = [:]
   /// Since when jobs were waiting that somebody set aside in `hold/`, which overwrites what the file tells.
@@ -194,6 +199,7 @@ package final class Engine {
         writer.int(report.repaired)
       }
     }
+    recallHeldBack()
     retell(left)
     if !previous.wasClean { carefulUntil = EventLoop.now + .seconds(Limits.carefulSeconds) }
     let index = try AuditIndex(spool)

@@ -6,19 +6,19 @@ internal import JobModel
 ///
 /// `{"id":"X","ok":true}` and its like are by far the most frequent lines; `Head` reads them in place, without memory of
 /// their own. Everything else goes through the strict reader.
-struct WorkerLine {
-  var id: String
+package struct WorkerLine {
+  package var id: String
   /// The job has ended, well or not; nil while it runs.
-  var ok: Bool?
+  package var ok: Bool?
   /// `"retry": false`.
-  var permanent: Bool?
+  package var permanent: Bool?
   /// What control lines have as well.
-  var content = ControlLine()
+  package var content = ControlLine()
   /// What is wrong with a part of the line; the rest of it counts.
-  var problem: String?
+  package var problem: String?
 
   /// Throws when the line is no JSON object or names no job.
-  init(parsing line: UnsafeBufferPointer<UInt8>) throws(ControlLine.Problem) {
+  package init(parsing line: UnsafeBufferPointer<UInt8>) throws(ControlLine.Problem) {
     var found: String?
     var ok: Bool?
     var permanent: Bool?
@@ -66,13 +66,13 @@ struct WorkerLine {
 
   /// How a line begins, as far as it can be told without reading all of it: `{"id":"X"`, then perhaps `"ok":true`.
   /// Also for lines that turn out not to be JSON: the job they speak of is known then.
-  struct Head {
-    let id: UnsafeBufferPointer<UInt8>
-    private(set) var ok: Bool?
+  package struct Head {
+    package let id: UnsafeBufferPointer<UInt8>
+    package private(set) var ok: Bool?
     /// The line ends here: there is nothing else in it.
-    private(set) var isWhole = false
+    package private(set) var isWhole = false
 
-    init?(_ line: UnsafeBufferPointer<UInt8>) {
+    package init?(_ line: UnsafeBufferPointer<UInt8>) {
       var scan = Scan(line: line)
       guard scan.take("{"), scan.take("\"id\""), scan.take(":"), let id = scan.text(), id.count <= Limits.idLength
       else { return nil }

@@ -63,6 +63,8 @@ package struct JobRecord: Sendable, Equatable {
   package var error: JobError?
   package var updatedAt: WallTime
   package var finishedAt: WallTime?
+  /// When its last round began, if it was requeued: time limits count from here.
+  package var requeuedAt: WallTime?
   package var node: String
   /// SHA-256 of what was dropped, in hexadecimal; tells a repetition from another job of the same name.
   package var sha256: String?
@@ -88,8 +90,11 @@ package struct JobRecord: Sendable, Equatable {
 extension JobRecord {
   /// A record that says done or dead, in a file that waits or runs: the job was requeued, by a command or by `mv`. Attempts
   /// count from 1 again, the producer's times are spent, the history stays.
-  package mutating func startOverIfEnded() {
+  ///
+  /// - Parameter time: when that was, as far as is known.
+  package mutating func startOverIfEnded(at time: WallTime) {
     guard state == .done || state == .dead else { return }
+    requeuedAt = max(time, finishedAt ?? submittedAt)
     state = .new
     outcome = nil
     attempt = 0
@@ -113,24 +118,10 @@ extension JobRecord {
     writer.string(id)
     writer.key("state")
     writer.string(state.rawValue)
-    if let outcome {
-      writer.key("outcome")
-      writer.string(outcome.rawValue)
-    }
-    writer.key("submitted_at")
-    writer.time(submittedAt)
-    if let submittedBy {
-      writer.key("submitted_by")
-      writer.beginObject()
-      writer.key("uid")
-      writer.int(submittedBy.uid)
-      writer.key("user")
-      writer.string(submittedBy.user)
-      if let subject = submittedBy.subject {
-        writer.key("subject")
-        writer.string(subject)
-      }
-      writer.endObject()
+    writeBeginning(to: &writer)
+    if let requeuedAt {
+      writer.key("requeued_at")
+      writer.time(requeuedAt)
     }
     writer.key("attempt")
     writer.int(attempt)
@@ -175,6 +166,54 @@ extension JobRecord {
       writer.string(twinOf)
     }
     writer.endObject()
+  }
+}
+
+extension JobRecord {
+  private func writeBeginning(to writer: inout JSONWriter) {
+    if let outcome {
+      writer.key("outcome")
+      writer.string(outcome.rawValue)
+    }
+    writer.key("submitted_at")
+    writer.time(submittedAt)
+    if let submittedBy {
+      writer.key("submitted_by")
+      writer.beginObject()
+      writer.key("uid")
+      writer.int(submittedBy.uid)
+      writer.key("user")
+      writer.string(submittedBy.user)
+      if let subject = submittedBy.subject {
+        writer.key("subject")
+        writer.string(subject)
+      }
+      writer.endObject()
+    }
+  }
+
+  /// What lists and statistics want of a record that is too large for its audit line; of a message its beginning.
+  package func writeBrief(to writer: inout JSONWriter) {
+    writer.beginObject()
+    writeBeginning(to: &writer)
+    if let runAt {
+      writer.key("run_at")
+      writer.time(runAt)
+    }
+    if let error {
+      writer.key("error")
+      JobError(code: JobRecord.cut(error.code), message: JobRecord.cut(error.message)).write(to: &writer)
+    }
+    writer.endObject()
+  }
+
+  private static func cut(_ text: String) -> String {
+    // By bytes: a combining character belongs to what is before it, so a few characters may be any number of them.
+    let beginning = Array(text.utf8.prefix(Limits.briefText + 1))
+    guard beginning.count > Limits.briefText else { return text }
+    var end = Limits.briefText
+    while end > 0, beginning[end] & 0xC0 == 0x80 { end -= 1 }
+    return String(decoding: beginning[..<end], as: UTF8.self) + "…"
   }
 }
 
@@ -294,6 +333,7 @@ extension JobRecord {
     if case .raw(let json)? = value["result"] { result = json }
     error = value["error"].flatMap(JobError.init)
     finishedAt = try time("finished_at")
+    requeuedAt = try time("requeued_at")
     sha256 = value["sha256"]?.string
     twinOf = value["twin_of"]?.string
   }

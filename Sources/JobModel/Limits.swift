@@ -13,6 +13,8 @@ package enum Limits {
   package static let attemptsKept = 100
   /// A record up to this size is repeated in the audit line; the log alone then completes a file that a power cut tore.
   package static let recordInAuditLine = 4096
+  /// Bytes of an error's message that the line has of a larger one.
+  package static let briefText = 1024
   /// A writer has this long to move its file from `tmp/` to `new/` …
   package static let stagingSeconds = 24 * 3600
   /// … and the sweeper removes it only after this: no living writer can lose its file (qmail's rule).

@@ -46,6 +46,8 @@ package struct Notice: Sendable, Equatable {
     package var attempt: Int
     package var error: JobError?
     package var submittedAt: WallTime
+    /// When it was submitted or, if it was, requeued.
+    var roundBegan: WallTime
     package var finishedAt: WallTime?
     package var batch: String?
     package var tags: [String]
@@ -58,6 +60,7 @@ package struct Notice: Sendable, Equatable {
       attempt = record.attempt
       error = record.error
       submittedAt = record.submittedAt
+      roundBegan = record.requeuedAt ?? record.submittedAt
       finishedAt = record.finishedAt
       batch = job?.batch
       tags = Array((job?.tags ?? []).prefix(32))
@@ -80,12 +83,17 @@ package struct Notice: Sendable, Equatable {
     self.job = job
   }
 
+  /// The code of one that counts those held back.
+  static let heldBack = "held_back"
+
   /// What makes it the same notice when it is raised again after a crash: the same words, so that the id made of them is
   /// taken already.
   package var identity: String {
+    // What was held back may be told by two daemons, if the first was killed just then; since when is in its words.
+    if code == Notice.heldBack { return "\(Notice.heldBack)\n\(message)" }
     guard let job else { return "\(occasion.rawValue)\n\(code ?? "")\n\(message)\n\(at.rfc3339)" }
-    // A job misses its time once, whatever becomes of it later.
-    guard occasion != .sla else { return "sla\n\(job.id)\n\(job.submittedAt.rfc3339)" }
+    // A job misses its time once in a round, whatever becomes of it later.
+    guard occasion != .sla else { return "sla\n\(job.id)\n\(job.roundBegan.rfc3339)" }
     return "\(occasion.rawValue)\n\(job.id)\n\(job.attempt)\n\(at.rfc3339)"
   }
 
@@ -160,5 +168,10 @@ package struct Notice: Sendable, Equatable {
   }
 
   /// An error text may be a megabyte; who is told wants to know where to look.
-  static func cut(_ text: String) -> String { text.count > 1000 ? text.prefix(999) + "…" : text }
+  /// By scalars: a single character may have any number of them.
+  static func cut(_ text: String) -> String {
+    let scalars = text.unicodeScalars
+    return scalars.index(scalars.startIndex, offsetBy: 1001, limitedBy: scalars.endIndex) == nil
+      ? text : String(scalars.prefix(999)) + "…"
+  }
 }

@@ -70,14 +70,20 @@ package enum NoticeRules {
     return Notice(
       main, at: now,
       message: "\(count) more \(count == 1 ? "notice was" : "notices were") held back since \(since.rfc3339) "
-        + "(\(parts.joined(separator: ", "))): at most \(atMost.words) are sent here", code: "held_back")
+        + "(\(parts.joined(separator: ", "))): at most \(atMost.words) are sent here", code: Notice.heldBack)
   }
 
-  /// When a job will have missed its `sla`: counted from its submission, or from the time its producer set for it. nil:
-  /// never, because it was requeued after its end, which is a round that nobody promised a time for.
+  /// When a job will have missed its `sla`: counted from its submission, or from the time its producer set for it; of one
+  /// that was requeued, from then. nil: never, because nobody knows when that was (a file of an older version).
+  ///
+  /// - Parameter firstSeen: when it came into `new/`.
   package static func deadline(_ job: Job, firstSeen: WallTime, sla: Duration) -> WallTime? {
     let submitted = job.record?.submittedAt ?? firstSeen
-    if let record = job.record, record.outcome != nil || record.attempts.count > record.attempt { return nil }
+    if let record = job.record {
+      if record.outcome != nil { return firstSeen + sla }
+      if let requeued = record.requeuedAt { return requeued + sla }
+      if record.attempts.count > record.attempt { return nil }
+    }
     switch job.start {
     case .now: return submitted + sla
     case .at(let time): return max(time, submitted) + sla

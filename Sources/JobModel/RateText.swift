@@ -7,7 +7,9 @@ extension Rate {
   package init?(text: String) {
     let parts = text.split(separator: "/", omittingEmptySubsequences: false)
     guard parts.count == 2, let limit = Int(parts[0]), limit >= 1, parts[0].utf8.allSatisfy({ $0 >= 48 && $0 <= 57 }),
-      let per = DurationText.parse(String(parts[1])) ?? DurationText.parse("1" + parts[1]), per > .zero
+      let first = parts[1].utf8.first,
+      // A bare unit is one of it; ".5s" is none, and would be one and a half.
+      let per = DurationText.parse((first >= UInt8(ascii: "a") ? "1" : "") + parts[1]), per > .zero
     else { return nil }
     self.init(limit: limit, per: per)
   }

@@ -4,7 +4,13 @@ package struct WallTime: Sendable, Hashable, Comparable {
   package var microseconds: Int64
 
   package init(microseconds: Int64) { self.microseconds = microseconds }
-  package init(seconds: Int64) { self.microseconds = seconds * 1_000_000 }
+
+  /// Beyond a hundred times recorded history it stays there: no sum or difference of times may overflow.
+  package init(seconds: Int64) {
+    microseconds = min(max(seconds, -WallTime.farthestSeconds), WallTime.farthestSeconds) * 1_000_000
+  }
+
+  private static let farthestSeconds: Int64 = 1_000_000_000_000
 
   /// The last moment RFC 3339 can write.
   package static let latest = WallTime(seconds: 253_402_300_799)
@@ -14,12 +20,15 @@ package struct WallTime: Sendable, Hashable, Comparable {
   /// Later by `duration`, at most the year 9999: a job file may ask for any delay, and the sum must not overflow.
   package static func + (time: WallTime, duration: Duration) -> WallTime {
     let (seconds, _) = duration.components
-    guard abs(seconds) < 400_000_000_000 else { return seconds < 0 ? WallTime(seconds: 0) : .latest }
-    return min(WallTime(microseconds: time.microseconds + duration.inMicroseconds), .latest)
+    guard seconds.magnitude < 400_000_000_000 else { return seconds < 0 ? WallTime(seconds: 0) : .latest }
+    let (sum, overflow) = time.microseconds.addingReportingOverflow(duration.inMicroseconds)
+    if overflow { return seconds < 0 ? WallTime(seconds: 0) : .latest }
+    return min(WallTime(microseconds: sum), .latest)
   }
 
   package static func - (left: WallTime, right: WallTime) -> Duration {
-    .microseconds(left.microseconds - right.microseconds)
+    let (difference, overflow) = left.microseconds.subtractingReportingOverflow(right.microseconds)
+    return .microseconds(overflow ? (left > right ? .max : .min) : difference)
   }
 
   package var wholeSeconds: Int64 { microseconds.flooredQuotient(1_000_000) }
@@ -117,9 +126,11 @@ extension WallTime {
     }
   }
 
+  /// Four digits are all a year has here: what lies outside of the years 0 to 9999 is written as their end.
   private func write(into buffer: UnsafeMutableBufferPointer<UInt8>) {
-    let seconds = wholeSeconds
-    let milliseconds = Int((microseconds - seconds * 1_000_000) / 1000)
+    let written = min(max(microseconds, WallTime.firstWritten), WallTime.latest.microseconds + 999_999)
+    let seconds = written.flooredQuotient(1_000_000)
+    let milliseconds = Int((written - seconds * 1_000_000) / 1000)
     let calendar = CalendarTime(seconds: seconds)
     let form: StaticString = "0000-00-00T00:00:00.000Z"
     for place in 0..<24 { buffer[place] = form.utf8Start[place] }
@@ -140,6 +151,9 @@ extension WallTime {
     put(calendar.second, endingAt: 18)
     put(milliseconds, endingAt: 22)
   }
+
+  /// 0000-01-01T00:00:00Z
+  private static let firstWritten: Int64 = -62_167_219_200_000_000
 
   /// Reads an RFC 3339 date-time with its offset; years 1970–9999. A leap second counts as the second after it.
   ///

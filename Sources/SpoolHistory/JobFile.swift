@@ -21,7 +21,7 @@ package struct JobFile: Sendable {
   /// Its record as it counts: a file that says done or dead and waits again starts over.
   package var record: JobRecord? {
     var record = job?.record
-    if state == .new || state == .cur || state == .hold { record?.startOverIfEnded() }
+    if state == .new || state == .cur || state == .hold { record?.startOverIfEnded(at: changed) }
     return record
   }
 }

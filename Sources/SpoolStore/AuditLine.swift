@@ -43,9 +43,10 @@ package struct AuditLine {
   /// Whether the line itself, not its record, holds these bytes.
   package func has(_ text: StaticString) -> Bool { AuditLine.find(text, in: own) != nil }
 
-  /// The record, parsed; nil when only its hash is there.
+  /// The record, parsed; where only its hash is there, the brief beside it, which lines of older versions lack.
   package var record: JSONValue? {
-    (try? JSONReader.parse(Array(bytes), rawKeys: JobRecord.rawKeys))?["record"]
+    let line = try? JSONReader.parse(Array(bytes), rawKeys: JobRecord.rawKeys, slack: JSONReader.ownLevels)
+    return line?["record"] ?? line?["brief"]
   }
 
   private static func time(_ line: UnsafeRawBufferPointer) -> WallTime? {

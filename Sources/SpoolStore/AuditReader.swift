@@ -220,18 +220,25 @@ package enum AuditReader {
     return traces
   }
 
-  /// Those of `ids` the log has any line about.
+  /// Those of `ids` the log has any line about; and of these the ones of which it says last that they are refused, which
+  /// they were not yet.
   package static func known(
     _ ids: Set<String>, in spool: Spool, index: AuditIndex? = nil
-  ) throws(SpoolError) -> Set<String> {
+  ) throws(SpoolError) -> (ids: Set<String>, refused: Set<String>) {
     var known = Set<String>()
-    try AuditIndex.open(index, spool).lines(about: ids) { job, head, _ in
+    var refused = Set<String>()
+    try AuditIndex.open(index, spool).lines(about: ids) { job, head, line in
       // A firing is named before its job has been looked at; its `submitted` line is still to come.
       guard !head.event.isAboutSchedule else { return true }
       known.insert(job)
+      if head.event == .submitted, AuditLine.find(",\"refused\":", in: line) != nil,
+        (try? JSONReader.parse(Array(line), rawKeys: ["meta"]))?["refused"] != nil
+      {
+        refused.insert(job)
+      }
       return false
     }
-    return known
+    return (known, refused)
   }
 
   /// Every line of the log, oldest first, parsed; `body` returns false to stop.

@@ -121,6 +121,10 @@ extension Operator {
       if record.count > Limits.recordInAuditLine {
         writer.key("record_sha256")
         writer.string(Digest.sha256(record))
+        if let known = Recovery.record(record) {
+          writer.key("brief")
+          known.writeBrief(to: &writer)
+        }
       } else {
         writer.key("record")
         writer.raw(record)

@@ -292,7 +292,8 @@ package struct Fsck {
     var odd: [String] = []
     try Scan.names(of: .log, in: spool) { name in
       if name != "jobs", AuditFile(name: name) == nil, !name.hasPrefix("."), !name.hasPrefix("rollup"),
-        name != "workers", name != "retention.json", name != IndexSegment.folder, name != AgendaFile.name
+        name != "workers", name != "retention.json", name != "notices.json", name != IndexSegment.folder,
+        name != AgendaFile.name
       {
         odd.append("log/\(name)")
       }

@@ -207,10 +207,17 @@ package struct FreeSpace: Sendable {
     guard fstatvfs(spool.root, &status) == 0 else {
       throw SpoolError(doing: "asking for free space", path: spool.path, .current)
     }
-    bytes = Int(status.f_bavail) * Int(status.f_frsize)
-    totalBytes = Int(status.f_blocks) * Int(status.f_frsize)
-    inodes = Int(status.f_favail)
-    totalInodes = Int(status.f_files)
+    let block = Int(clamping: status.f_frsize)
+    bytes = FreeSpace.product(status.f_bavail, block)
+    totalBytes = FreeSpace.product(status.f_blocks, block)
+    inodes = Int(clamping: status.f_favail)
+    totalInodes = Int(clamping: status.f_files)
+  }
+
+  /// A file system of the network may say that it has more than there are numbers for.
+  static func product(_ blocks: some BinaryInteger, _ size: Int) -> Int {
+    let (bytes, overflow) = Int(clamping: blocks).multipliedReportingOverflow(by: size)
+    return overflow ? .max : bytes
   }
 
   /// Below `limit` in bytes, or in inodes: a share counts for both, and an absolute limit asks for 1,000 inodes.

@@ -165,7 +165,7 @@ extension JobRecord {
     var record: JobRecord
     if case .success(let job) = claim.content, let known = job.record {
       record = known
-      record.startOverIfEnded()
+      record.startOverIfEnded(at: firstSeen ?? claim.firstSeen)
       record.id = claim.id
     } else {
       record = JobRecord(

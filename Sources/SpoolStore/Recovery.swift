@@ -201,7 +201,7 @@ package struct Recovery {
     var record =
       base
       ?? JobRecord(id: id, state: .new, submittedAt: claim.firstSeen, updatedAt: now, node: transitions.node)
-    record.startOverIfEnded()
+    record.startOverIfEnded(at: started)
     record.sha256 = record.sha256 ?? claim.sha256
     record.submittedBy = record.submittedBy ?? submitter(trace)
     let crashes = record.attempts.suffix(record.attempt).count { $0.outcome == .crashed }
@@ -235,6 +235,7 @@ package struct Recovery {
       record.state = .dead
       record.outcome = .failed
       record.error = error
+      record.error?.message += "; no attempt is left of \(retry.maxAttempts)"
       record.runAt = nil
       record.finishedAt = now
       settlements.append(Settlement(claim, .bury, record))

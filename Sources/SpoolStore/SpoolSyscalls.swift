@@ -2,6 +2,7 @@
 /// the n-th call, which is how every crash of the crash table is tried.
 internal import CSpoolShims
 internal import Glibc
+internal import JobModel
 
 /// What `fstatat` tells of a file.
 package struct FileStatus: Sendable, Equatable {
@@ -155,6 +156,11 @@ package struct RealSyscalls: SpoolSyscalls {
 }
 
 extension FileStatus {
+  /// A file's owner may set any time, and some file systems keep it: WallTime keeps it within bounds.
+  private static func microseconds(_ time: timespec) -> Int64 {
+    WallTime(seconds: Int64(time.tv_sec)).microseconds + Int64(time.tv_nsec) / 1000
+  }
+
   init(_ status: stat) {
     kind =
       switch status.st_mode & S_IFMT {
@@ -167,8 +173,8 @@ extension FileStatus {
     uid = status.st_uid
     links = Int(status.st_nlink)
     size = Int(status.st_size)
-    changed = Int64(status.st_ctim.tv_sec) * 1_000_000 + Int64(status.st_ctim.tv_nsec) / 1000
-    modified = Int64(status.st_mtim.tv_sec) * 1_000_000 + Int64(status.st_mtim.tv_nsec) / 1000
+    changed = FileStatus.microseconds(status.st_ctim)
+    modified = FileStatus.microseconds(status.st_mtim)
     device = UInt64(status.st_dev)
     inode = UInt64(status.st_ino)
   }

@@ -318,6 +318,8 @@ package final class Transitions {
       if settlement.needsFileSync {
         writer.key("record_sha256")
         writer.string(Digest.sha256(settlement.recordJSON))
+        writer.key("brief")
+        record.writeBrief(to: &writer)
       } else {
         writer.key("record")
         writer.raw(settlement.recordJSON)
@@ -340,8 +342,9 @@ package final class Transitions {
       writer.int(max((run.endedAt - run.startedAt).inMicroseconds, 0))
     }
     guard let sla = settlement.sla, let finished = record.finishedAt else { return }
+    let took = finished - (record.requeuedAt ?? record.submittedAt)
     writer.key("sla")
-    writer.string(settlement.transition == .finish && finished - record.submittedAt <= sla ? "kept" : "missed")
+    writer.string(settlement.transition == .finish && took <= sla ? "kept" : "missed")
   }
 
   /// Step three, after the line is durable: the rename. Returns false when the place is taken (a twin in `new/`), which

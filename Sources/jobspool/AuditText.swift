@@ -47,10 +47,11 @@ struct AuditText {
 
   /// What went wrong, from the record.
   private var error: String? {
-    guard case .raw(let record)? = value["record"],
-      let error = (try? JSONReader.parse(record, slack: JSONReader.ownLevels))?["error"]
-    else { return nil }
-    return error["message"]?.string.map { Console.shortened($0, to: 120) }
+    var error = value["brief"]?["error"]
+    if case .raw(let record)? = value["record"] {
+      error = (try? JSONReader.parse(record, slack: JSONReader.ownLevels))?["error"]
+    }
+    return error?["message"]?.string.map { Console.shortened($0, to: 120) }
   }
 
   private var colour: Console.Colour {

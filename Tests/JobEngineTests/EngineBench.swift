@@ -51,7 +51,12 @@ final class EngineBench {
   var settings: EngineSettings
 
   /// A daemon begins on the spool; the one before it, if any, has just been killed.
-  init(_ spool: TestSpool, _ clock: ManualClock, _ schedules: [ScheduleSettings]) throws {
+  ///
+  /// - Parameter change: of the settings it begins with.
+  init(
+    _ spool: TestSpool, _ clock: ManualClock, _ schedules: [ScheduleSettings],
+    _ change: (inout EngineSettings) -> Void = { _ in }
+  ) throws {
     self.spool = spool
     self.clock = clock
     loop = try EventLoop()
@@ -65,6 +70,7 @@ final class EngineBench {
     settings = EngineSettings(
       daemon: daemon, handlers: ["t": handler],
       schedules: Dictionary(uniqueKeysWithValues: schedules.map { ($0.name, $0) }))
+    change(&settings)
     var logger = Logger(label: "test")
     logger.logLevel = .critical
     let effects = Effects(now: { clock.now }, random: { 0.5 }, logger: logger)

@@ -54,7 +54,7 @@ struct JobRecordTests {
   @Test("starts over when it had ended, and keeps its history and its origin")
   func startOver() {
     var record = full
-    record.startOverIfEnded()
+    record.startOverIfEnded(at: JobFactory.now)
     #expect(record.state == .new && record.attempt == 0 && record.spent)
     #expect(record.outcome == nil && record.result == nil && record.error == nil && record.finishedAt == nil)
     #expect(record.runAt == nil && record.progress == nil)
@@ -62,7 +62,7 @@ struct JobRecordTests {
     var waiting = JobFactory.record("a", .new)
     waiting.attempt = 2
     let before = waiting
-    waiting.startOverIfEnded()
+    waiting.startOverIfEnded(at: JobFactory.now)
     #expect(waiting == before)
   }
 

@@ -80,7 +80,7 @@ import Testing
     }
   }
 
-  @Test("an sla counts from submission or the producer's time, and not for a round after the end")
+  @Test("an sla counts from submission or the producer's time, and from the requeue for a round after the end")
   func deadlines() throws {
     let minute = Duration.seconds(60)
     #expect(NoticeRules.deadline(try job(#"{"type":"x"}"#), firstSeen: start, sla: minute) == start + minute)
@@ -95,8 +95,10 @@ import Testing
     #expect(NoticeRules.deadline(again, firstSeen: start + minute, sla: minute) == start + minute)
     again.record?.attempt = 0
     #expect(NoticeRules.deadline(again, firstSeen: start, sla: minute) == nil)
+    again.record?.requeuedAt = start + .seconds(600)
+    #expect(NoticeRules.deadline(again, firstSeen: start, sla: minute) == start + .seconds(660))
     again.record = record(.dead, .failed)
-    #expect(NoticeRules.deadline(again, firstSeen: start, sla: minute) == nil)
+    #expect(NoticeRules.deadline(again, firstSeen: start + .seconds(30), sla: minute) == start + .seconds(90))
   }
 
   @Test("deadlines come in order; one that was moved or removed does not come")

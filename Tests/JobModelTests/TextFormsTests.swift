@@ -47,7 +47,7 @@ import Testing
     #expect(Rate(text: "100/15m") == Rate(limit: 100, per: .seconds(900)))
     #expect(Rate(text: "200/s") == Rate(limit: 200, per: .seconds(1)))
     #expect(Rate(text: "100/15m")?.text == "100/15m")
-    for text in ["", "/", "100", "100/", "/s", "0/s", "+1/s", "1/0s", "1/2/s", "1/ s", "1/-1s"] {
+    for text in ["", "/", "100", "100/", "/s", "0/s", "+1/s", "1/0s", "1/2/s", "1/ s", "1/-1s", "1/.5s", "1/5"] {
       #expect(Rate(text: text) == nil)
     }
   }

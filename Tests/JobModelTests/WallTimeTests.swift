@@ -63,4 +63,42 @@ struct WallTimeTests {
     #expect(JobFactory.now + .seconds(300_000_000_000) == .latest)
     #expect(JobFactory.later(60) - JobFactory.now == .seconds(60))
   }
+
+  @Test("no time is too far away to be written, added or compared")
+  func far() {
+    let times = [Int64.min, -62_167_219_200_000_001, -1, 0, 253_402_300_799_999_999, 253_402_300_800_000_000, .max]
+      .map { WallTime(microseconds: $0) }
+    for time in times {
+      #expect(time.rfc3339.utf8.count == 24 && time.day.utf8.count == 10)
+      for other in times { #expect((time - other > .zero) == (time > other)) }
+      for duration in [Duration.zero, .seconds(Int64.max), .seconds(Int64.min), .seconds(3_155_760_000)] {
+        #expect(time + duration <= max(.latest, time))
+      }
+    }
+    #expect(WallTime(microseconds: .max).rfc3339 == "9999-12-31T23:59:59.999Z")
+    #expect(WallTime(microseconds: -1).rfc3339 == "1969-12-31T23:59:59.999Z")
+    #expect(WallTime(microseconds: .min).rfc3339 == "0000-01-01T00:00:00.000Z")
+    #expect(WallTime(seconds: .max) > .latest && WallTime(seconds: .min) < WallTime(seconds: 0))
+  }
+
+  @Test(
+    "a leap second is the second after it, also where there is none",
+    arguments: [
+      ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00.000Z"), ("2017-01-01T00:59:60+01:00", "2017-01-01T00:00:00.000Z"),
+      ("2016-12-31T23:59:60.999Z", "2017-01-01T00:00:00.999Z"), ("2026-11-21T11:22:60Z", "2026-11-21T11:23:00.000Z"),
+    ])
+  func leap(_ text: String, _ same: String) {
+    #expect(WallTime(rfc3339: text)?.rfc3339 == same)
+  }
+
+  @Test(
+    "what lies outside of 1970 to 9999 is refused",
+    arguments: [
+      "9999-12-31T23:59:60Z", "9999-12-31T23:59:59-00:01", "1970-01-01T00:00:00+00:01", "1969-12-31T23:59:59Z",
+      "10000-01-01T00:00:00Z", "-0001-01-01T00:00:00Z", "0000-00-00T00:00:00Z", "2026-11-21T23:59:61Z",
+      "2026-11-21T24:00:00Z", "99999999999999999999-01-01T00:00:00Z",
+    ])
+  func outside(_ text: String) {
+    #expect(WallTime(rfc3339: text) == nil)
+  }
 }

@@ -38,7 +38,7 @@ struct AuditIndexTests {
     let spool = try test.open()
     let ends = try AuditReader.ends(of: ["job-0", "job-1", "job-2", "job-900", "stranger"], in: spool)
     let members = try AuditReader.members(of: ["batch-0", "batch-1", "batch-2"], in: spool)
-    let known = try AuditReader.known(["job-5", "job-899", "nobody"], in: spool)
+    let known = try AuditReader.known(["job-5", "job-899", "nobody"], in: spool).ids
     return (ends, members.mapValues { $0.values.count { $0 == .done } * 10_000 + $0.count }, known)
   }
 
@@ -65,7 +65,7 @@ struct AuditIndexTests {
       _ = try index()
     }
     #expect(folder.count <= 3)
-    #expect(try AuditReader.known(Set((0..<800).map { "job-\($0)" }), in: try test.open()).count == 800)
+    #expect(try AuditReader.known(Set((0..<800).map { "job-\($0)" }), in: try test.open()).ids.count == 800)
   }
 
   @Test("is passed over and made anew when the log was cut back behind it")
@@ -79,10 +79,10 @@ struct AuditIndexTests {
     try fill(2000..<2300)
     let spool = try test.open()
     #expect(try AuditIndex(spool).covered(AuditFile.name(node: "node-a", day: JobFactory.now.day)) == 0)
-    #expect(try AuditReader.known(["job-0", "job-299", "job-2299"], in: spool) == ["job-0", "job-2299"])
+    #expect(try AuditReader.known(["job-0", "job-299", "job-2299"], in: spool).ids == ["job-0", "job-2299"])
     _ = try index()
     #expect(folder.count == 1)
-    #expect(try AuditReader.known(["job-0", "job-299", "job-2299"], in: spool) == ["job-0", "job-2299"])
+    #expect(try AuditReader.known(["job-0", "job-299", "job-2299"], in: spool).ids == ["job-0", "job-2299"])
   }
 
   @Test("damage to a segment's head or length makes it count for nothing, and a lost log takes it away")
@@ -95,7 +95,7 @@ struct AuditIndexTests {
     bytes.removeLast(4)
     try TestSpool.write(bytes, to: path)
     #expect(IndexSegment(name, in: try test.open()) == nil)
-    #expect(try AuditReader.known(["job-7"], in: try test.open()) == ["job-7"])
+    #expect(try AuditReader.known(["job-7"], in: try test.open()).ids == ["job-7"])
     #expect(try index() == 1)
     #expect(unlink("\(test.path)/log/\(AuditFile.name(node: "node-a", day: JobFactory.now.day))") == 0)
     _ = try index()
@@ -108,11 +108,11 @@ struct AuditIndexTests {
     let spool = try test.open()
     let open = try AuditIndex(spool)
     try fill(100..<200)
-    #expect(try AuditReader.known(["job-150"], in: spool, index: open) == ["job-150"])
+    #expect(try AuditReader.known(["job-150"], in: spool, index: open).ids == ["job-150"])
     _ = try index()
     try open.refresh()
     try fill(200..<300)
-    #expect(try AuditReader.known(["job-50", "job-150", "job-250"], in: spool, index: open).count == 3)
+    #expect(try AuditReader.known(["job-50", "job-150", "job-250"], in: spool, index: open).ids.count == 3)
   }
 
   @Test("an index that stays open does not know the file of a new day until it is refreshed, and says so")

@@ -104,6 +104,17 @@ struct RecoveryTests {
     #expect(try test.events(of: "a") == ["claimed", "retried", "claimed", "retried", "claimed", "buried"])
   }
 
+  @Test("with one attempt nothing runs twice: a run that was cut off is buried and says so")
+  func crashedOnce() throws {
+    try test.drop("a", "{\"type\":\"demo\",\"max_attempts\":1}")
+    _ = try Life(test).begin("a")
+    try Life.recover(test)
+    let record = try #require(try test.record(of: "a", .dead))
+    #expect(record.outcome == .failed && record.attempts.map(\.outcome) == [.crashed])
+    #expect(record.error?.code == "crashed" && record.error?.message.hasSuffix("no attempt is left of 1") == true)
+    #expect(try test.events(of: "a") == ["claimed", "buried"])
+  }
+
   @Test("cuts off a record whose end was never durable, at any byte", arguments: [false, true])
   func undurableRecord(_ hadRun: Bool) throws {
     try test.drop("a", json)

@@ -51,7 +51,10 @@ struct JobLine {
         if key.equals("tags") { tags = value }
         if key.equals("meta") { meta = value }
         if key.equals("prev") { break scanning }
-      case 5: if key.equals("batch") { batch = value }
+      case 5:
+        if key.equals("batch") { batch = value }
+        // Of a record that is too large for the line.
+        if key.equals("brief") { readRecord(value, scan.event) }
       case 6:
         if key.equals("parent") { parent = value }
         if key.equals("run_us") {

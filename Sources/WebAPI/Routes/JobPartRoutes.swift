@@ -129,9 +129,10 @@ extension Redaction {
   /// An audit line repeats the record, and the `meta` of a submission.
   func inAuditLine(_ line: [UInt8]) -> [UInt8] {
     guard !pointers.isEmpty else { return line }
-    let moved = pointers.compactMap { pointer -> JSONPointer? in
-      guard pointer.tokens.first == "jobspool" else { return pointer }
-      return JSONPointer("/record" + pointer.tokens.dropFirst().map { "/\($0)" }.joined())
+    let moved = pointers.flatMap { pointer -> [JSONPointer] in
+      guard pointer.tokens.first == "jobspool" else { return [pointer] }
+      let inside = pointer.tokens.dropFirst().map { "/\($0)" }.joined()
+      return ["/record", "/brief"].compactMap { JSONPointer($0 + inside) }
     }
     return Redaction(moved).apply(to: line)
   }
