@@ -2,7 +2,7 @@
 """How fast jobspool is, beside the limit of the machine and the queues people use: the rows of docs/PERFORMANCE.md.
 
     make bench                     builds for release and runs every row but 'flat' and 'commit': 20 minutes
-    bench.py flat                  cost of a job from 1,000 to 1,000,000 waiting, and beside a scan, purge, backup, midnight
+    bench.py flat                  cost of a job from 1,000 to 1,000,000 waiting, and beside a scan, a purge, a backup
     bench.py all                   every row           bench.py submit drain   some rows
     --runs 3                       how often each is measured (the median counts; what takes minutes is measured once)
     --quick                        fewer jobs          --no-peers   jobspool and the limit alone
@@ -157,8 +157,8 @@ class Spool:
         "true": '"/bin/true"]\nconcurrency = 4\n',
     }
 
-    def __init__(self, folder, max_jobs=256, environment=None):
-        self.folder, self.path, self.environment = folder, f"{folder}/spool", environment
+    def __init__(self, folder, max_jobs=256):
+        self.folder, self.path = folder, f"{folder}/spool"
         for name in ("tmp", "new", "cur", "done", "dead", "hold", "ctl", "log/jobs", "handlers", "schedules"):
             os.makedirs(f"{self.path}/{name}", exist_ok=True)
         with open(f"{self.path}/jobspool.toml", "w") as file:
@@ -178,8 +178,7 @@ class Spool:
         began = time.monotonic()
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [tool("jobspoold"), "--spool", self.path, "--no-web"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=dict(os.environ, **(self.environment or {})))
+                [tool("jobspoold"), "--spool", self.path, "--no-web"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
         def runs():
             if self.process.poll() is not None:

@@ -1,5 +1,5 @@
 """The rows about many waiting jobs: what one costs while others wait, how a start with a million of them goes, and whether
-claims go on beside a scan, a purge, a rotation of the log and a backup."""
+claims go on beside a scan, a purge and a backup."""
 
 import glob
 import json
@@ -125,9 +125,9 @@ def gap(spool):
     return max(steps, default=0) * 1000
 
 
-def steady(count, event=None, more="", environment=None, at_once=256):
+def steady(count, event=None, more="", at_once=256):
     """A drain with something beside it: jobs per second, and the longest pause of the ends."""
-    with fresh() as folder, Spool(folder, at_once, environment) as spool:
+    with fresh() as folder, Spool(folder, at_once) as spool:
         spool.handler("noop", more=more)
         fill(spool, count)
         spool.pause()
@@ -153,14 +153,9 @@ def backup(spool):
                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def fake_time():
-    found = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
-    return found[0] if found else None
-
-
 @row("flat")
 def flat(bench):
-    """Cost of a job by depth, then a drain alone and beside a purge, a backup and midnight."""
+    """Cost of a job by depth, then a drain alone, beside a purge, and beside a backup."""
     depth(bench)
     million(bench)
     count = bench.scaled(40000)
@@ -170,12 +165,4 @@ def flat(bench):
     }
     if shutil.which("rsync"):
         contestants["beside-backup"] = lambda: steady(count, backup)
-    library = fake_time()
-    if library:
-        def at(clock):
-            return {"LD_PRELOAD": library, "FAKETIME": f"@{clock}", "TZ": "UTC", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-
-        # The clock that is shown to the daemon costs time itself, so it has a contestant of its own at noon.
-        contestants["at-noon"] = lambda: steady(count, environment=at("2026-03-01 12:00:00"))
-        contestants["at-midnight"] = lambda: steady(count, environment=at("2026-03-01 23:59:58"))
     bench.measure("beside", contestants, "jobs/s|ms")

@@ -51,11 +51,14 @@ final class EngineBench {
   var settings: EngineSettings
 
   /// A daemon begins on the spool; the one before it, if any, has just been killed.
-  init(_ spool: TestSpool, _ clock: ManualClock, _ schedules: [ScheduleSettings]) throws {
+  init(
+    _ spool: TestSpool, _ clock: ManualClock, _ schedules: [ScheduleSettings] = [],
+    syscalls: any SpoolSyscalls = RealSyscalls()
+  ) throws {
     self.spool = spool
     self.clock = clock
     loop = try EventLoop()
-    let opened = try spool.open()
+    let opened = try spool.open(syscalls)
     var handler = HandlerSettings(type: "t", file: "t.toml", command: ["true"])
     handler.concurrency = 10
     handler.retry.maxAttempts = 1
