@@ -83,7 +83,7 @@ powerloss: deps ## [Tests/PowerLoss] Cut the power of ext4, xfs and btrfs, 200 t
 	IMAGES=$${IMAGES:-200} Tests/run-scripts Tests/PowerLoss
 
 bench: deps ## [Sources/spoolbench] Measure this machine, jobspool and other queues (release build)
-	for program in jobspoold jobspool jobspool-watch spoolbench; do \
+	for program in jobspoold jobspool jobspool-watch jobspool-web spoolbench; do \
 	  $(SWIFT) build -c release -Xswiftc -static-stdlib --product $$program; \
 	done
 	Sources/spoolbench/install-peers

@@ -8,7 +8,7 @@ final class Attempt {
   let handler: HandlerSettings
   let job: Job
   let number: Int
-  let startedAt: WallTime
+  var startedAt: WallTime
   /// The one by which a type that rests is tried.
   let isTried: Bool
   /// The right to settle; taken once.

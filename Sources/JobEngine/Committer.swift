@@ -5,26 +5,38 @@ internal import Glibc
 package import SpoolStore
 
 package final class Committer: @unchecked Sendable {
-  /// One durable step: the job files whose records are too large for the log, then the log.
+  /// One durable step: copies of files that are being adopted, the job files whose records are too large for the log, then
+  /// the log.
   package struct Batch: Sendable {
+    package var copies: [Int32]
     package var files: [Int32]
     package var logs: [Int32]
-    package init(files: [Int32], logs: [Int32]) {
+    package init(copies: [Int32] = [], files: [Int32], logs: [Int32]) {
+      self.copies = copies
       self.files = files
       self.logs = logs
     }
   }
 
+  /// What the system refused. Copies that could not be synced are given up and spoil nothing; a log that could not be is
+  /// another matter.
+  package struct Outcome: Sendable {
+    package var copies: Errno?
+    package var rest: Errno?
+    /// The log was part of it.
+    package var hasLog: Bool
+  }
+
   private let syscalls: any SpoolSyscalls
-  private let done: @Sendable (Errno?) -> Void
+  private let done: @Sendable (Outcome) -> Void
   private var mutex = pthread_mutex_t()
   private var wakeup = pthread_cond_t()
   private var next: Batch?
   private var stopping = false
   private var thread = pthread_t()
 
-  /// - Parameter done: called on the committer's thread after each batch, with what the system refused.
-  package init(_ syscalls: any SpoolSyscalls, done: @escaping @Sendable (Errno?) -> Void) {
+  /// - Parameter done: called on the committer's thread after each batch.
+  package init(_ syscalls: any SpoolSyscalls, done: @escaping @Sendable (Outcome) -> Void) {
     self.syscalls = syscalls
     self.done = done
     pthread_mutex_init(&mutex, nil)
@@ -66,14 +78,15 @@ package final class Committer: @unchecked Sendable {
       next = nil
       pthread_mutex_unlock(&mutex)
       guard let batch else { return }
-      var failure: Errno?
+      var outcome = Outcome(hasLog: !batch.logs.isEmpty)
+      do throws(Errno) { try syscalls.syncCopies(batch.copies) } catch { outcome.copies = error }
       do throws(Errno) {
         for file in batch.files { try syscalls.syncData(file) }
         for log in batch.logs { try syscalls.syncData(log) }
       } catch {
-        failure = error
+        outcome.rest = error
       }
-      done(failure)
+      done(outcome)
     }
   }
 }

@@ -29,7 +29,7 @@ extension Engine {
   }
 
   /// Nothing of a pick will run: its places are free again.
-  private func drop(_ pick: Agenda.Pick, now: WallTime) {
+  func drop(_ pick: Agenda.Pick, now: WallTime) {
     agenda.ended(pick.type)
     agenda.takeBack(pick, at: now)
     agenda.learn(pick.type, succeeded: nil, isTried: pick.isTried, now: now)
@@ -45,7 +45,7 @@ extension Engine {
       return false
     }
     let history = try historyOfDead(id)
-    guard let claim = try transitions.claim(id, limit: settings.daemon.maxJobBytes) else {
+    guard let claim = try transitions.claim(id, limit: settings.daemon.maxJobBytes, sharesSync: true) else {
       // Taken away by its owner, or something lies in cur/ under its name that is not ours.
       if try spool.exists(id, in: .new) { incoming.append(id) }
       return false
@@ -91,6 +91,13 @@ extension Engine {
       return false
     }
     let number = record.attempt + 1
+    if let adoption = claim.adoption, !adoption.isPlaced {
+      let attempt = Attempt(
+        claim: claim, typeNumber: pick.type, handler: handler, job: job, number: number, startedAt: now,
+        record: record, isTried: pick.isTried)
+      adopting.add(Adopting.Entry(attempt: attempt, adoption: adoption, pick: pick))
+      return true
+    }
     do throws(SpoolError) {
       try transitions.noteClaim(
         claim, type: job.type, attempt: number, waited: now - pick.readySince, rateKey: pick.keys.rate, at: now)
@@ -107,9 +114,12 @@ extension Engine {
   }
 
   /// - Parameter firstSeen: when it came into `new/`, as far as that is known.
-  private func putBack(_ claim: consuming Claim, firstSeen: WallTime? = nil) throws(SpoolError) {
+  func putBack(_ claim: consuming Claim, firstSeen: WallTime? = nil) throws(SpoolError) {
     let id = claim.id
-    if case .success(let job) = claim.content, job.record == nil, !accounts.isOwn(claim.uid) || job.isDelayed {
+    let isCopy = claim.adoption?.isPlaced == true
+    if case .success(let job) = claim.content, job.record == nil,
+      isCopy && !accounts.isOwn(claim.uid) || job.isDelayed
+    {
       // Adopted by the claim, it belongs to us now: put back as it is, it would count as ours, with all that we may. And
       // a delay would begin anew, since the renames have changed the only time the file itself tells.
       var record = JobRecord.taken(from: claim, submitter: submitter(claim.uid), firstSeen: firstSeen, node: node)
@@ -125,6 +135,11 @@ extension Engine {
       record.state = .new
       settling.add(Settlement(claim, .release, record))
     }
+  }
+
+  /// The run of a job that is claimed to be run.
+  func attempt(of id: String) -> Attempt? {
+    running[id] ?? starting.first { $0.id == id } ?? adopting.attempt(id)
   }
 
   /// Starts what has its `claimed` line on the disk.
@@ -178,16 +193,19 @@ extension Engine {
       raise("handler:\(type)", "\(type) is paused: \(problem.message)")
     case .busy:
       raise("busy", problem.message)
-      // Nothing is claimed meanwhile: it would only be handed back, with lines in the log for every try.
-      if !isBusy {
-        isBusy = true
-        loop.after(.seconds(1)) { [unowned self] in
-          isBusy = false
-          calm("busy")
-        }
-      }
+      restClaims()
     }
     release(attempt)
+  }
+
+  /// Nothing is claimed for a second: it would only be handed back, with work and lines in the log for every try.
+  func restClaims() {
+    guard !isBusy else { return }
+    isBusy = true
+    loop.after(.seconds(1)) { [unowned self] in
+      isBusy = false
+      calm("busy")
+    }
   }
 
   // MARK: Jobs that are only judged
@@ -213,7 +231,7 @@ extension Engine {
       condemned[id] = nil
       return try settleTwin(id, now: now)
     }
-    guard let claim = try transitions.claim(id, limit: settings.daemon.maxJobBytes) else {
+    guard let claim = try transitions.claim(id, limit: settings.daemon.maxJobBytes, sharesSync: true) else {
       condemned[id] = nil
       return
     }

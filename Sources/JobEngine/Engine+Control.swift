@@ -257,7 +257,7 @@ extension Engine {
   private func perform(_ verb: OperatorVerb, _ id: String, by who: String) throws(SpoolError) -> Rest? {
     status.touch()
     if verb == .cancel {
-      if let attempt = running[id] ?? starting.first(where: { $0.id == id }) {
+      if let attempt = attempt(of: id) {
         attempt.isCancelled = true
         attempt.cancelledBy = who
         operators[id] = who

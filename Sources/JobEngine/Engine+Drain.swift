@@ -44,6 +44,10 @@ extension Engine {
   /// Claims that never started go back, and when nothing runs and everything is settled, the engine is done.
   func finishDrain() {
     guard drain != .no else { return }
+    for entry in adopting.takeWaiting() {
+      giveUp(entry)
+      turnSoon()
+    }
     if !starting.isEmpty {
       let attempts = starting
       starting.removeAll()
@@ -53,8 +57,8 @@ extension Engine {
       }
       return turnSoon()
     }
-    guard running.isEmpty, settling.isEmpty, notices.sending.isEmpty, !isCommitting, !transitions.audit.hasPending,
-      let stopped
+    guard running.isEmpty, settling.isEmpty, adopting.isEmpty, notices.sending.isEmpty, !isCommitting,
+      !transitions.audit.hasPending, let stopped
     else { return }
     self.stopped = nil
     stopCommitter()

@@ -6,7 +6,7 @@ internal import SpoolStore
 
 extension Engine {
   func owns(_ id: String, _ uid: UInt32) -> Bool {
-    if let attempt = running[id] ?? starting.first(where: { $0.id == id }) {
+    if let attempt = attempt(of: id) {
       return attempt.record.submittedBy?.uid == uid
     }
     guard let state = try? spool.state(of: id),

@@ -156,6 +156,11 @@ extension Engine {
     guard !settling.isEmpty else { return }
     let unpublished = settling.takeUnpublished()
     if !unpublished.isEmpty { publish(unpublished) }
+    // Copies of files that are only refused have one sync together; what fails here is tried again one by one.
+    let copies = settling.fresh.compactMap(\.adoption)
+    if copies.count > 1 {
+      do throws(SpoolError) { try transitions.complete(copies) } catch { troubled(error) }
+    }
     do throws(SpoolError) {
       try settling.write { settlement throws(SpoolError) in try transitions.write(settlement) }
     } catch {

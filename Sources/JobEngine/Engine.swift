@@ -46,6 +46,8 @@ package final class Engine {
   var occupied: [String: String] = [:]
   /// Attempts whose handlers run.
   var running: [String: Attempt] = [:]
+  /// Claimed, and waiting for their copies to be durable.
+  var adopting = Adopting()
   /// Claimed, and waiting for their `claimed` line to be written.
   var starting: [Attempt] = []
   /// Settles on their way, by how far they are.
@@ -161,8 +163,8 @@ package final class Engine {
   package func start(reload: @escaping () throws -> EngineSettings, stopped: @escaping () -> Void) throws {
     self.reload = reload
     self.stopped = stopped
-    let mailbox = try loop.mailbox(of: CommitResult.self) { [unowned self] in committed($0) }
-    committer = Committer(spool.syscalls) { mailbox.post(CommitResult(failure: $0)) }
+    let mailbox = try loop.mailbox(of: Committer.Outcome.self) { [unowned self] in committed($0) }
+    committer = Committer(spool.syscalls) { mailbox.post($0) }
     clerkMailbox = try loop.mailbox(of: ClerkReport.self) { [unowned self] in take($0) }
     let now = effects.now()
     try recallSchedules()
@@ -335,21 +337,21 @@ package final class Engine {
 
   // MARK: Durable steps
 
-  struct CommitResult: Sendable { var failure: Errno? }
-
   /// Begins a durable step for everything that waits for one.
   private func commit() {
     guard !isCommitting, !transitions.audit.hasPending, let committer else { return }
-    let files = settling.beginCommit()
-    guard let files else { return }
-    if settings.daemon.durability == .relaxed && files.isEmpty {
+    var files = settling.beginCommit()
+    if settings.daemon.durability == .relaxed, files?.isEmpty == true {
       // Renames first; the sync follows within a second.
       publish(settling.finishCommit())
       scheduleRelaxedSync()
-      return
+      files = nil
     }
+    let copies = adopting.beginCommit()
+    guard files != nil || !copies.isEmpty else { return }
     isCommitting = true
-    committer.commit(Committer.Batch(files: files, logs: transitions.audit.descriptors))
+    committer.commit(
+      Committer.Batch(copies: copies, files: files ?? [], logs: files == nil ? [] : transitions.audit.descriptors))
   }
 
   private var relaxedSyncIsDue = false
@@ -365,9 +367,11 @@ package final class Engine {
     }
   }
 
-  private func committed(_ result: CommitResult) {
+  private func committed(_ outcome: Committer.Outcome) {
     isCommitting = false
-    if let failure = result.failure {
+    adopted(outcome.copies)
+    guard outcome.hasLog else { return }
+    if let failure = outcome.rest {
       settling.abandonCommit()
       if failure.isFullDisk {
         return troubled(SpoolError(doing: "syncing the audit log", path: "\(spool.path)/log", failure))

@@ -9,6 +9,8 @@ package enum Limits {
   package static let subjectLength = 256
   /// Settles that may wait for the durable step before claims pause.
   package static let settlesWaiting = 1024
+  /// Up to so many copies of adopted files are synced one by one.
+  package static let copiesSyncedAlone = 4
   /// Attempts kept in a record, newest last.
   package static let attemptsKept = 100
   /// A record up to this size is repeated in the audit line; the log alone then completes a file that a power cut tore.

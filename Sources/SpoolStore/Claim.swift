@@ -20,11 +20,14 @@ package struct Claim: ~Copyable {
   package let sha256: String
   /// Secrets in it lay in clear, and the file was replaced by a sealed copy.
   let isSealed: Bool
+  /// The file is a copy, which may still lie beside the original: then it has to be synced and put in its place before a
+  /// line tells of the claim or a handler starts. Giving the claim back, or settling it, sees to it by itself.
+  package let adoption: Adoption?
   private let syscalls: any SpoolSyscalls
 
   init(
     id: String, twinOf: String?, fd: Int32, content: Result<Job, JobProblem>, uid: UInt32, firstSeen: WallTime,
-    size: Int, sha256: String, isSealed: Bool = false, syscalls: any SpoolSyscalls
+    size: Int, sha256: String, isSealed: Bool = false, adoption: Adoption? = nil, syscalls: any SpoolSyscalls
   ) {
     self.id = id
     self.twinOf = twinOf
@@ -35,6 +38,7 @@ package struct Claim: ~Copyable {
     self.size = size
     self.sha256 = sha256
     self.isSealed = isSealed
+    self.adoption = adoption
     self.syscalls = syscalls
   }
 
@@ -88,4 +92,7 @@ package final class Settlement {
   package var job: Job? { try? claim.content.get() }
 
   package var fileDescriptor: Int32 { claim.fd }
+
+  /// The copy that has to come to its place before anything is written into it; nil: it has, or there is none.
+  package var adoption: Adoption? { claim.adoption.flatMap { $0.isPlaced ? nil : $0 } }
 }

@@ -3,7 +3,7 @@
 /// who submitted it.
 ///
 ///     a waiting job is claimed           nobody else can touch it then; a held or dead one nobody claims
-///     stage   tmp/.edit.ID, synced       crash: the file is as it was; the next start removes the copy
+///     stage   cur/.edit.ID, synced       crash: the file is as it was; the next start removes the copy
 ///     note    `edited`, durable          crash: the next start finds copy and line and completes the edit
 ///     publish renamed over the file      at that instant it is edited
 ///     a waiting job goes back to new/
@@ -166,11 +166,15 @@ extension Operator {
 }
 
 extension Recovery {
-  /// Edits whose line is durable and whose copy still lies in `tmp/` are completed; other copies are removed. Before
-  /// anything else looks at the jobs.
+  /// Edits whose line is durable and whose copy still lies in `cur/` are completed; other copies are removed. Before
+  /// anything else looks at the jobs. A daemon of before version 1.0 staged them in `tmp/`.
   func completeEdits() throws(SpoolError) -> Int {
+    try completeEdits(in: .cur) + completeEdits(in: .tmp)
+  }
+
+  private func completeEdits(in staging: Spool.Folder) throws(SpoolError) -> Int {
     var ids: [String] = []
-    try Scan.names(of: .tmp, in: transitions.spool) { name in
+    try Scan.names(of: staging, in: transitions.spool) { name in
       if name.hasPrefix(Transitions.editPrefix) { ids.append(String(name.dropFirst(Transitions.editPrefix.count))) }
     }
     guard !ids.isEmpty else { return 0 }
@@ -178,12 +182,13 @@ extension Recovery {
     var completed = 0
     for id in ids.sorted() {
       if let line = traces[id]?.settle, traces[id]?.last == .edited, let wanted = line["file"]?.string,
-        let copy = transitions.spool.readRoot("tmp/\(Transitions.editPrefix)\(id)", limit: 256 << 20),
+        let copy = transitions.spool.readRoot(
+          "\(staging.rawValue)/\(Transitions.editPrefix)\(id)", limit: 256 << 20),
         Digest.sha256(copy) == wanted, let state = try transitions.spool.state(of: id), state != .done
       {
-        try transitions.publishEdit(id, in: state)
+        try transitions.publishEdit(id, in: state, from: staging)
         completed += 1
-      } else {
+      } else if staging == .tmp {
         try transitions.sweepStaged("\(Transitions.editPrefix)\(id)")
       }
     }

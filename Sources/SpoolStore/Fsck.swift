@@ -100,6 +100,8 @@ package struct Fsck {
         {
           add(.badWithoutRecord, "dead/\(name)", "a refused file without its dead/\(id).json", job: id)
         }
+      } else if state == .cur, Transitions.isStaged(name) {
+        // The daemon's own, of this moment, or what the next start removes.
       } else if name != ".gitkeep", spool.hasRoot("\(state.rawValue)/\(name)") {
         note(.oddName, "\(state.rawValue)/\(name)", "no job's name (ID.json); it is left alone")
       }

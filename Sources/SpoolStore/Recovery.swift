@@ -48,6 +48,7 @@ package struct Recovery {
     var report = Report()
     var settlements: [Settlement] = []
     report.repaired += try completeEdits()
+    try transitions.sweepCopies()
     let ids = try Scan.ids(in: .cur, of: transitions.spool)
     let traces = try AuditReader.traces(of: Set(ids), in: transitions.spool)
     for id in ids.sorted() {

@@ -13,7 +13,7 @@ extension Transitions {
     _ = try? putBack(settlement.id)
   }
 
-  /// How the copies of edits begin in `tmp/`.
+  /// How the copies of edits begin in `cur/`.
   static let editPrefix = ".edit."
 
   /// Whose job a text of ours says it is.
@@ -21,29 +21,27 @@ extension Transitions {
     (try? JobScanner.scan(bytes))?.record?.submittedBy?.uid
   }
 
-  /// Writes the edited file, whole and durable, beside the spool's folders of jobs.
+  /// Writes the edited file, whole and durable, where no producer may create names.
   func stageEdit(_ id: String, _ bytes: [UInt8]) throws(SpoolError) {
     let name = "\(Transitions.editPrefix)\(id)"
-    let tmp = spool.descriptor(Spool.Folder.tmp)
     do throws(Errno) {
-      try clear(tmp, name)
-      let fd = try syscalls.open(tmp, name, flags: O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o640)
+      let fd = try createBeside(name)
       defer { syscalls.close(fd) }
       try syscalls.write(fd, bytes, offset: 0)
       try syscalls.share(fd, with: Transitions.submitter(in: bytes))
       try syscalls.sync(fd)
-      try syscalls.sync(tmp)
+      try syscalls.sync(spool.descriptor(JobState.cur))
     } catch {
-      throw SpoolError(doing: "writing the edited job", path: "\(spool.path)/tmp/\(name)", error)
+      throw SpoolError(doing: "writing the edited job", path: "\(spool.path)/cur/\(name)", error)
     }
   }
 
   /// Puts the staged file in the place of the job, durably. The bytes of a file that had been refused go with the old one.
-  func publishEdit(_ id: String, in state: JobState) throws(SpoolError) {
+  func publishEdit(_ id: String, in state: JobState, from staging: Spool.Folder = .cur) throws(SpoolError) {
     let folder = spool.descriptor(state)
     do throws(Errno) {
       try syscalls.rename(
-        spool.descriptor(Spool.Folder.tmp), "\(Transitions.editPrefix)\(id)", to: folder, JobID.fileName(id),
+        spool.descriptor(staging), "\(Transitions.editPrefix)\(id)", to: folder, JobID.fileName(id),
         replacing: true)
       if state == .dead {
         do throws(Errno) { try syscalls.unlink(folder, "\(id).bad") } catch { if error != .noEntry { throw error } }

@@ -3,12 +3,10 @@
 ///
 /// Claiming. `new/ID.json` is renamed to `cur/ID.json` without replacing; the kernel decides who wins. Nothing else can
 /// touch the name then: producers may not write in `cur/`. A file that is not ours alone (another owner, or a second
-/// link) could still be changed through an open descriptor or its other name, so it is adopted: copied to `tmp/`, synced,
-/// renamed over `cur/ID.json`. Only what then lies in `cur/` is validated, run and completed.
+/// link) could still be changed through an open descriptor or its other name, so it is adopted: copied, the copy synced and
+/// renamed over `cur/ID.json` (`Transitions+Adopting.swift`). Only that is validated, run and completed.
 ///
 ///     crash after the rename     the file lies in cur/ without a `claimed` line: recovery puts it back, uncounted
-///     crash during the copy      the original is still in cur/; the sweeper removes the copy
-///     crash after the copy       the same as after the rename
 ///
 /// A secret that was dropped in clear is sealed in the same way: the copy has it sealed, also of a file that is ours. Its
 /// hash is then that of the sealed file, which is what a start after a crash finds.
@@ -51,7 +49,10 @@ package final class Transitions {
   /// - Parameters:
   ///   - fresh: claim it under this id instead, to be judged as a twin of `id`.
   ///   - limit: bytes a job may have.
-  package func claim(_ id: String, as fresh: String? = nil, limit: Int) throws(SpoolError) -> Claim? {
+  ///   - sharesSync: a copy may wait for its sync, so that many have one; see `Claim.adoption`.
+  package func claim(
+    _ id: String, as fresh: String? = nil, limit: Int, sharesSync: Bool = false
+  ) throws(SpoolError) -> Claim? {
     let name = JobID.fileName(id)
     let claimed = fresh ?? id
     let cur = spool.descriptor(JobState.cur)
@@ -63,7 +64,8 @@ package final class Transitions {
     }
     let claim: Claim
     do throws(SpoolError) {
-      guard let read = try read(claimed, twinOf: fresh == nil ? nil : id, limit: limit, sealing: sealing) else {
+      let twinOf = fresh == nil ? nil : id
+      guard let read = try read(claimed, twinOf: twinOf, limit: limit, sealing: sealing, sharesSync: sharesSync) else {
         return nil
       }
       claim = read
@@ -82,7 +84,8 @@ package final class Transitions {
 
   /// Takes up a file that lies in `cur/` already: after `claim`'s rename, or found there by recovery.
   package func read(
-    _ id: String, twinOf: String? = nil, limit: Int, sealing: ((Job) throws(SpoolError) -> [UInt8]?)? = nil
+    _ id: String, twinOf: String? = nil, limit: Int, sealing: ((Job) throws(SpoolError) -> [UInt8]?)? = nil,
+    sharesSync: Bool = false
   ) throws(SpoolError) -> Claim? {
     let name = JobID.fileName(id)
     let cur = spool.descriptor(JobState.cur)
@@ -153,6 +156,7 @@ package final class Transitions {
       bytes = job.bytes
       isMended = true
     }
+    var adoption: Adoption?
     do throws(SpoolError) {
       if let sealing, case .success(let job) = content, let payload = try sealing(job) {
         let sealed = job.replacing(payload: payload)
@@ -161,12 +165,15 @@ package final class Transitions {
         isSealed = true
       }
       if !isOurs || isSealed || isMended {
-        let copy = try adopt(id, bytes, for: isOurs ? nil : status.uid)
+        let copy = try stage(id, bytes, for: isOurs ? nil : status.uid)
         syscalls.close(fd)
-        fd = copy
+        fd = copy.fileDescriptor
+        adoption = copy
+        if !sharesSync || isSealed || isMended { try complete([copy]) }
       }
     } catch {
       syscalls.close(fd)
+      if let adoption { giveUp(adoption) }
       throw error
     }
     let sha256: String
@@ -177,47 +184,12 @@ package final class Transitions {
     return Claim(
       id: id, twinOf: twinOf, fd: fd, content: content, uid: status.uid,
       firstSeen: WallTime(microseconds: status.changed), size: bytes.count, sha256: sha256, isSealed: isSealed,
-      syscalls: syscalls)
+      adoption: adoption, syscalls: syscalls)
   }
 
   private func syncCur() throws(SpoolError) {
     do throws(Errno) { try syscalls.sync(spool.descriptor(JobState.cur)) } catch {
       throw SpoolError(doing: "syncing", path: "\(spool.path)/cur", error)
-    }
-  }
-
-  /// Replaces `cur/ID.json` by a copy that is ours alone, durable before the original goes. Whose job it is may read the
-  /// copy, as he could his own file, wherever it goes.
-  private func adopt(
-    _ id: String, _ bytes: [UInt8], in state: JobState = .cur, for reader: UInt32? = nil
-  ) throws(SpoolError) -> Int32 {
-    let name = ".adopt.\(id)"
-    let tmp = spool.descriptor(Spool.Folder.tmp)
-    do throws(Errno) {
-      try clear(tmp, name)
-      let fd = try syscalls.open(tmp, name, flags: O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o640)
-      do throws(Errno) {
-        try syscalls.write(fd, bytes, offset: 0)
-        try syscalls.share(fd, with: reader)
-        try syscalls.sync(fd)
-        try syscalls.rename(tmp, name, to: spool.descriptor(state), JobID.fileName(id), replacing: true)
-        return fd
-      } catch {
-        syscalls.close(fd)
-        throw error
-      }
-    } catch {
-      throw SpoolError(doing: "adopting the job", path: spool.path(of: id, in: state), error)
-    }
-  }
-
-  /// Makes a name in `tmp/` free for a copy of ours. Producers may write there too: whatever they put under that name, a
-  /// pipe or a link to elsewhere, is never opened, and a folder that cannot be removed moves aside.
-  func clear(_ tmp: Int32, _ name: String) throws(Errno) {
-    do throws(Errno) { try syscalls.unlink(tmp, name) } catch {
-      if error == .noEntry { return }
-      guard error == Errno(EISDIR) || error == .permission else { throw error }
-      try syscalls.rename(tmp, name, to: tmp, "aside.\(spool_random())", replacing: false)
     }
   }
 
@@ -228,6 +200,7 @@ package final class Transitions {
     _ claim: borrowing Claim, type: String, attempt: Int, waited: Duration? = nil, rateKey: UInt64? = nil,
     at time: WallTime
   ) throws(SpoolError) {
+    precondition(claim.adoption?.isPlaced != false, "a line about a copy that is not in its place")
     let job: Job? = if case .success(let job) = claim.content { job } else { nil }
     let size = claim.size
     let twinOf = claim.twinOf
@@ -266,7 +239,8 @@ package final class Transitions {
   /// Puts a claimed file back as if nothing had been. When its place was taken meanwhile, it stays in `cur/` and false is
   /// returned: the twin has to move away first.
   package func unclaim(_ claim: borrowing Claim) throws(SpoolError) -> Bool {
-    try putBack(claim.id)
+    if let adoption = claim.adoption, !adoption.isPlaced { giveUp(adoption) }
+    return try putBack(claim.id)
   }
 
   /// The same for recovery, which does not take up the file: it may still be its producer's, and stays so.
@@ -279,6 +253,7 @@ package final class Transitions {
   /// Step one: the record goes into the file. May be repeated.
   package func write(_ settlement: Settlement) throws(SpoolError) {
     guard !settlement.isWritten else { return }
+    if let adoption = settlement.adoption { try complete([adoption]) }
     if settlement.transition == .discardTwin {
       // Nothing of it will stay.
     } else if settlement.isWhole {
@@ -412,8 +387,9 @@ package final class Transitions {
     }
     // By a copy, in one step: half of it would be a file that no line of the log explains.
     let whole = prefix + (record.map { job.ending(record: $0) } ?? tail)
-    let fd = try adopt(id, whole, in: state, for: Transitions.submitter(in: whole))
-    syscalls.close(fd)
+    let copy = try stage(id, whole, in: state, for: Transitions.submitter(in: whole))
+    defer { syscalls.close(copy.fileDescriptor) }
+    try complete([copy])
     return nil
   }
 
@@ -439,7 +415,8 @@ package final class Transitions {
         guard error == .noEntry else { throw error }
       }
       try syscalls.rename(
-        spool.descriptor(Spool.Folder.tmp), ".bare.\(id)", to: target, JobID.fileName(id), replacing: true)
+        spool.descriptor(JobState.cur), "\(Transitions.barePrefix)\(id)", to: target, JobID.fileName(id),
+        replacing: true)
     } catch {
       throw SpoolError(doing: "putting the record in the place of the job", path: spool.path(of: id, in: state), error)
     }
@@ -463,17 +440,15 @@ package final class Transitions {
 
   /// Writes the object that stands for a file the scanner refused.
   private func stageBare(_ id: String, record: JobRecord, for reader: UInt32) throws(SpoolError) {
-    let name = ".bare.\(id)"
-    let tmp = spool.descriptor(Spool.Folder.tmp)
+    let name = "\(Transitions.barePrefix)\(id)"
     do throws(Errno) {
-      try clear(tmp, name)
-      let fd = try syscalls.open(tmp, name, flags: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o640)
+      let fd = try createBeside(name)
       defer { syscalls.close(fd) }
       try syscalls.write(fd, Job.bare(record: record), offset: 0)
       try syscalls.share(fd, with: record.submittedBy?.uid ?? reader)
       try syscalls.sync(fd)
     } catch {
-      throw SpoolError(doing: "writing the record", path: "\(spool.path)/tmp/\(name)", error)
+      throw SpoolError(doing: "writing the record", path: "\(spool.path)/cur/\(name)", error)
     }
   }
 
@@ -485,7 +460,8 @@ package final class Transitions {
     do throws(Errno) {
       do throws(Errno) {
         try syscalls.rename(
-          spool.descriptor(Spool.Folder.tmp), ".bare.\(id)", to: target, JobID.fileName(id), replacing: true)
+          spool.descriptor(JobState.cur), "\(Transitions.barePrefix)\(id)", to: target, JobID.fileName(id),
+          replacing: true)
       } catch {
         // Repeated after a crash or a full disk: the record is there already.
         guard error == .noEntry, (try? syscalls.status(target, JobID.fileName(id))) != nil else { throw error }

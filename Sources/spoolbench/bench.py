@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """How fast jobspool is, beside the limit of the machine and the queues people use: the rows of docs/PERFORMANCE.md.
 
-    make bench                     builds for release and runs all of it
-    bench.py --only submit drain   some rows        --runs 3   how often each is measured (the median counts)
-    bench.py --quick               fewer jobs       --no-peers jobspool and the limit alone
+    make bench                     builds for release and runs every row but 'flat' and 'commit': 20 minutes
+    bench.py flat                  cost of a job from 1,000 to 1,000,000 waiting, and beside a scan, a purge, a backup
+    bench.py all                   every row           bench.py submit drain   some rows
+    --runs 3                       how often each is measured (the median counts; what takes minutes is measured once)
+    --quick                        fewer jobs          --no-peers   jobspool and the limit alone
+    --out FILE                     JSON lines there, one for each figure (.build/bench/results.jsonl, begun anew)
     BENCH_FOLDER=DIR               spools there, to try another disk or file system
-    bench.py --out FILE            JSON lines there, one for each figure (.build/bench/results.jsonl)
 
-Every figure is measured RUNS times, the programs by turns, so that a machine that gets slower does so for all of them.
-The programs are the real ones, as processes of their own. Spools lie on the disk that holds .build: a tmpfs would make
-every sync free. Peers are in peers.py."""
+The programs take turns, so that a machine that gets slower does so for all of them. They are the real ones, as processes
+of their own. Spools lie on the disk that holds .build: a tmpfs would make every sync free. Peers are in peers.py, what is
+to be reached in verdicts.py."""
 
 import argparse
 import contextlib
@@ -29,6 +31,7 @@ WORK = os.path.join(TOP, ".build", "bench")
 BIN = os.environ.get("JOBSPOOL_BIN", os.path.join(TOP, ".build", "release"))
 LIMITS = os.path.join(WORK, "limits")
 FOLDER = os.environ.get("BENCH_FOLDER")
+WEB = os.environ.get("JOBSPOOL_WEB", os.path.join(BIN, "jobspool-web"))
 sys.path.insert(0, HERE)
 
 # A worker as people write it.
@@ -53,20 +56,30 @@ class Bench:
 
     def __init__(self, arguments):
         self.arguments = arguments
-        self.out = open(arguments.out, "a")
+        self.figures = []
+        self.out = open(arguments.out, "w")
 
     def scaled(self, count):
         return max(int(count * (0.1 if self.arguments.quick else self.arguments.scale)), 64)
 
-    def measure(self, row_name, contestants, unit, better="more"):
-        """contestants: name → function that gives one number, or several by a suffix. Prints medians and ratios."""
-        found = {}
-        for turn in range(self.arguments.runs):
-            for name, body in contestants.items():
+    def note(self, line):
+        self.out.write(json.dumps(line) + "\n")
+        self.out.flush()
+
+    def measure(self, row_name, contestants, unit, better="more", once=False, peers=None):
+        """contestants: name → function that gives one number, or several by a suffix; peers: the same, in the first turn
+        only. Prints medians and ratios."""
+        found, refused = {}, set()
+        for turn in range(1 if once else self.arguments.runs):
+            for name, body in {**contestants, **(peers or {})}.items() if turn == 0 else contestants.items():
+                if name in refused:
+                    continue
                 try:
                     got = body()
                 except Exception as error:  # noqa: BLE001: one that cannot run here must not end the others
-                    print(f"  {row_name:14} {name:22} does not run: {str(error)[:300]}", flush=True)
+                    refused.add(name)
+                    print(f"  {row_name:14} {name:24} does not run: {str(error)[:300]}", flush=True)
+                    self.note({"row": row_name, "who": name, "error": str(error)[:300]})
                     continue
                 for suffix, value in (got.items() if isinstance(got, dict) else [("", got)]):
                     found.setdefault(name + suffix, []).append(value)
@@ -79,10 +92,10 @@ class Bench:
             if limit and not name.startswith("limit"):
                 line["of_limit"] = round(value / limit if better == "more" else limit / value, 3)
             line["at"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            self.out.write(json.dumps(line) + "\n")
-            self.out.flush()
+            self.note(line)
+            self.figures.append(line)
             share = f"{line['of_limit']:6.2f} of the limit" if "of_limit" in line else ""
-            print(f"  {row_name:14} {name:22} {value:12.3f} {unit:6} {share}", flush=True)
+            print(f"  {row_name:14} {name:24} {value:12.3f} {unit:6} {share}", flush=True)
 
 
 def tool(name):
@@ -152,15 +165,16 @@ class Spool:
             file.write(f'max_jobs = {max_jobs}\nnode = "bench"\nmin_free = "1M"\n')
         self.process = None
 
-    def handler(self, kind, type_="noop"):
+    def handler(self, kind, type_="noop", more=""):
         text = "command = [" + self.HANDLERS[kind].format(
-            limits=LIMITS, folder=self.folder, python=sys.executable, loop=LOOP)
+            limits=LIMITS, folder=self.folder, python=sys.executable, loop=LOOP) + more
         with open(f"{self.path}/handlers/{type_}.toml", "w") as file:
             file.write(text)
 
     def start(self):
         """Returns when the daemon says that it runs: seconds from its start."""
         self.log = f"{self.folder}/daemon.log"
+        mark = os.path.getsize(self.log) if os.path.exists(self.log) else 0
         began = time.monotonic()
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
@@ -169,7 +183,9 @@ class Spool:
         def runs():
             if self.process.poll() is not None:
                 raise RuntimeError(f"the daemon ended: {open(self.log).read()[-500:]}")
-            return b"runs on" in open(self.log, "rb").read()
+            with open(self.log, "rb") as file:
+                file.seek(mark)
+                return b"runs on" in file.read()
 
         until(runs, "the daemon")
         if "cannot be used" in open(self.log).read():
@@ -199,6 +215,19 @@ class Spool:
 
     def done(self):
         return names(f"{self.path}/done")
+
+    def rest(self, count):
+        """Waits until so many lie in done/ and returns when the last of them came there (seconds since 1970). Looks as
+        seldom as it can: listing a folder costs the daemon's time, and the folder itself knows when it was changed last."""
+        began = time.monotonic()
+        while True:
+            done = self.done()
+            if done >= count:
+                return os.stat(f"{self.path}/done").st_mtime_ns / 1e9
+            if time.monotonic() - began > 600:
+                raise RuntimeError(f"{done} of {count} were done in ten minutes")
+            pace = done / max(time.monotonic() - began, 1e-6)
+            time.sleep(min(max((count - done) / pace * 0.7, 0.02), 1) if pace else 0.05)
 
     def memory(self):
         with open(f"/proc/{self.process.pid}/status") as file:
@@ -248,7 +277,7 @@ def submit_one(bench):
         "jobspool": lambda: client("submit", count, 1),
         "jobspool-cli": lambda: by_command_line(count // 10),
     }
-    bench.measure("submit", {**contestants, **bench.peers("submit", count)}, "jobs/s")
+    bench.measure("submit", contestants, "jobs/s", peers=bench.peers("submit", count))
 
 
 @row("submit-8")
@@ -284,11 +313,9 @@ def drain(kind, count, owner=None, max_jobs=256):
         spool.pause()
         spool.start()
         until(lambda: all_known(spool, count), "the backlog to be known")
-        began = time.monotonic()
+        began = time.time()
         spool.resume()
-        until(lambda: names(f"{spool.path}/cur") + names(f"{spool.path}/new") == 0 and spool.done() >= count,
-              "the drain", every=0.005 if count > 1000 else 0.001)
-        return count / (time.monotonic() - began)
+        return count / (spool.rest(count) - began)
 
 
 def all_known(spool, count):
@@ -312,16 +339,17 @@ def drain_worker(bench):
         "jobspool-1-in-flight": lambda: drain("one", count, max_jobs=4),
         "jobspool-python": lambda: drain("python", count // 2),
     }
-    bench.measure("drain", {**contestants, **bench.peers("drain", count // 4)}, "jobs/s")
+    bench.measure("drain", contestants, "jobs/s", peers=bench.peers("drain", count // 4))
 
 
 @row("commit")
 def commits(bench):
-    """What a commit may sync, in C: decision 3."""
+    """What a commit, and an adoption, may sync, in C: decision 4."""
     count = bench.scaled(20000)
     bench.measure("commit", {
         f"limit-{name}-{size}": lambda what=what, size=size: limit(what, count, size)
-        for name, what in (("log", "drain"), ("syncfs", "drain-fs"), ("files", "drain-files")) for size in (16, 64, 256)
+        for name, what in (("log", "drain"), ("syncfs", "drain-fs"), ("files", "drain-files"),
+                           ("adopt-syncfs", "adopt"), ("adopt-files", "adopt-files")) for size in (4, 16, 64, 256)
     }, "jobs/s")
 
 
@@ -339,7 +367,7 @@ def drain_exec(bench):
     contestants = {
         "limit": lambda: limit("exec", count, 4), "jobspool": lambda: drain("true", count, max_jobs=4),
     }
-    bench.measure("drain-exec", {**contestants, **bench.peers("exec", count)}, "jobs/s")
+    bench.measure("drain-exec", contestants, "jobs/s", peers=bench.peers("exec", count))
 
 
 # MARK: latency
@@ -377,14 +405,14 @@ def limit_latency(count, *how):
 def latency_worker(bench):
     count = bench.scaled(1000)
     contestants = {"limit": lambda: limit_latency(count), "jobspool": lambda: latency("stamp", count)}
-    bench.measure("latency", {**contestants, **bench.peers("latency", count)}, "ms", better="less")
+    bench.measure("latency", contestants, "ms", better="less", peers=bench.peers("latency", count // 2))
 
 
 @row("latency-exec")
 def latency_exec(bench):
     count = bench.scaled(1000)
     contestants = {"limit": lambda: limit_latency(count, "exec"), "jobspool": lambda: latency("once", count)}
-    bench.measure("latency-exec", {**contestants, **bench.peers("latency-exec", count // 5)}, "ms", better="less")
+    bench.measure("latency-exec", contestants, "ms", better="less", peers=bench.peers("latency-exec", count // 5))
 
 
 # MARK: memory, depth, start
@@ -410,79 +438,8 @@ def memory_idle(bench):
     def per_waiting():
         return (memory(waiting) - memory(0)) * 100000 / waiting
 
-    bench.measure("memory-idle", {"jobspool": lambda: memory(0), **bench.peers("memory", 0)}, "MB", "less")
+    bench.measure("memory-idle", {"jobspool": lambda: memory(0)}, "MB", "less", peers=bench.peers("memory", 0))
     bench.measure("memory-100k", {"jobspool": per_waiting}, "MB", "less")
-
-
-@row("depth")
-def depth(bench):
-    """Microseconds for one job while so many wait: the first 2,000 of each backlog."""
-    for waiting in [1000, 10000, 100000] + ([] if bench.arguments.quick else [1000000]):
-        def cost(waiting=waiting):
-            with fresh() as folder, Spool(folder) as spool:
-                spool.handler("noop")
-                fill(spool, waiting)
-                spool.pause()
-                spool.start()
-                until(lambda: all_known(spool, waiting), "the backlog to be known", 900, 0.05)
-                count = min(waiting, 20000)
-                began = time.monotonic()
-                spool.resume()
-                until(lambda: spool.done() >= count * 9 // 10, "the first jobs", every=0.01)
-                took, settled = time.monotonic() - began, spool.done()
-                resident = spool.memory()
-                spool.process.kill()
-                spool.process.wait()
-                return {".us": took / settled * 1e6, ".mb": resident}
-
-        bench.measure(f"depth-{waiting}", {"jobspool": cost}, "us|MB", "less")
-
-
-@row("start")
-def start(bench):
-    """A start with a million waiting jobs that the run before knew: the first job done, and all of it known."""
-    waiting = bench.scaled(1000000)
-
-    def known(cold):
-        def body():
-            with fresh() as folder, Spool(folder) as spool:
-                spool.handler("noop")
-                fill(spool, waiting)
-                spool.pause()
-                spool.start()
-                until(lambda: all_known(spool, waiting), "the backlog to be known", 900, 0.05)
-                spool.stop()
-                spool.resume()
-                os.sync()
-                if cold:
-                    with open("/proc/sys/vm/drop_caches", "w") as file:
-                        file.write("3\n")
-                began = time.monotonic()
-                spool.start()
-                until(lambda: spool.done() > 0, "the first job", 300)
-                first = time.monotonic() - began
-                spool.process.kill()
-                spool.process.wait()
-                spool.pause()
-                if cold:
-                    os.sync()
-                    with open("/proc/sys/vm/drop_caches", "w") as file:
-                        file.write("3\n")
-                began = time.monotonic()
-                left = names(f"{spool.path}/new") - 100
-                spool.start()
-                until(lambda: all_known(spool, left), "the whole agenda", 600, 0.02)
-                return {".first": first, ".whole": time.monotonic() - began}
-        return body
-
-    def listed():
-        with fresh() as folder, Spool(folder) as spool:
-            fill(spool, waiting)
-            return {".whole": json.loads(run(LIMITS, "list", f"{spool.path}/new"))["seconds"]}
-
-    bench.measure("start-1M", {"limit": listed, "jobspool": known(False)}, "s", "less")
-    if os.geteuid() == 0:
-        bench.measure("start-1M-cold", {"jobspool": known(True)}, "s", "less")
 
 
 def machine():
@@ -496,32 +453,47 @@ def machine():
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Measures jobspool, the machine's limits, and other queues.")
-    parser.add_argument("--only", nargs="+", choices=sorted(ROWS), default=sorted(ROWS, key=list(ROWS).index))
+    import api  # noqa: F401: they add their rows
+    import scale  # noqa: F401
+
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="rows: " + " ".join(ROWS))
+    parser.add_argument("rows", nargs="*", metavar="ROW", help="all, or some of the rows below")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--scale", type=float, default=1, help="so many times the jobs")
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--out", default=os.path.join(WORK, "results.jsonl"))
     arguments = parser.parse_args()
+    wanted = arguments.rows or [name for name in ROWS if name not in ("commit", "flat")]
+    if wanted == ["all"]:
+        wanted = list(ROWS)
+    for name in wanted:
+        if name not in ROWS:
+            parser.error(f"there is no row '{name}'; there are: {' '.join(ROWS)}")
     # So that what was started is ended too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
     os.makedirs(WORK, exist_ok=True)
     run("cc", "-O2", "-pthread", "-o", LIMITS, f"{HERE}/limits.c")
     bench = Bench(arguments)
-    bench.out.write(json.dumps(machine()) + "\n")
-    if arguments.no_peers:
+    bench.note(machine())
+    began = time.monotonic()
+    with contextlib.ExitStack() as stack:
         bench.peers = lambda *_: {}
-        for name in arguments.only:
-            ROWS[name](bench)
-        return
-    import peers
+        if not arguments.no_peers:
+            import peers
 
-    with peers.Peers(WORK) as others:
-        bench.peers = others.contestants
-        for name in arguments.only:
+            bench.peers = stack.enter_context(peers.Peers(WORK)).contestants
+        for name in wanted:
             ROWS[name](bench)
+    print(f"\n{len(bench.figures)} figures in {(time.monotonic() - began) / 60:.1f} minutes; {arguments.out}\n")
+    import verdicts
+
+    verdicts.table(bench.figures, bench.note)
 
 
 if __name__ == "__main__":
+    # Rows in other files add themselves to this module, not to a second copy of it.
+    sys.modules["bench"] = sys.modules["__main__"]
     main()

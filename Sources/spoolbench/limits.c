@@ -10,6 +10,7 @@
  *     limits drain-renames …              no records and no log: rename, read, rename, one fsync of done/ for SIZE
  *     limits drain-fs, drain-files …      the same with one syncfs, or with a sync of every file besides the log
  *     limits adopt SPOOL COUNT SIZE       as drain, each file copied first, one syncfs for the copies
+ *     limits adopt-files …                the same with a sync of every copy, all their writes begun before
  *     limits exec SPOOL COUNT AT_ONCE     COUNT times /bin/true, AT_ONCE at a time, with the files' two renames
  *     limits wake SPOOL COUNT [exec]      from the rename to a process that has the job: inotify, rename, pipe or start
  *     limits list FOLDER                  names of a folder, counted
@@ -183,6 +184,7 @@ static const char record[] =
     "\"0000000000000000000000000000000000000000000000000000000000000000\"}}\n";
 
 enum { sync_log, sync_fs, sync_files };
+enum { no_copies, copies_by_fs, copies_one_by_one };
 
 static int drain(const char *what, int count, int size, int copies, int how) {
   fill(count);
@@ -212,7 +214,11 @@ static int drain(const char *what, int count, int size, int copies, int how) {
       lines[length++] = '\n';
     }
     if (copies) {
-      if (syncfs(tmp) != 0) die("syncfs");
+      if (copies == copies_by_fs && syncfs(tmp) != 0) die("syncfs");
+      for (int i = start; copies == copies_one_by_one && i < end; i++)
+        if (sync_file_range(files[i - start], 0, 0, SYNC_FILE_RANGE_WRITE) != 0) die("begin");
+      for (int i = start; copies == copies_one_by_one && i < end; i++)
+        if (fdatasync(files[i - start]) != 0) die("fdatasync");
       for (int i = start; i < end; i++) {
         name_of(name, 0, i);
         if (renameat(tmp, name, cur, name) != 0) die("adopt");
@@ -437,11 +443,12 @@ int main(int argc, char **argv) {
   if (strcmp(what, "after") == 0) return submit_after(count);
   if (strcmp(what, "batch") == 0) return batches(count, number > 0 ? number : 64);
   const int size = number > 0 ? number : 64;
-  if (strcmp(what, "drain") == 0) return drain(what, count, size, 0, sync_log);
+  if (strcmp(what, "drain") == 0) return drain(what, count, size, no_copies, sync_log);
   if (strcmp(what, "drain-renames") == 0) return drain_renames(what, count, size);
-  if (strcmp(what, "drain-fs") == 0) return drain(what, count, size, 0, sync_fs);
-  if (strcmp(what, "drain-files") == 0) return drain(what, count, size, 0, sync_files);
-  if (strcmp(what, "adopt") == 0) return drain(what, count, size, 1, sync_log);
+  if (strcmp(what, "drain-fs") == 0) return drain(what, count, size, no_copies, sync_fs);
+  if (strcmp(what, "drain-files") == 0) return drain(what, count, size, no_copies, sync_files);
+  if (strcmp(what, "adopt") == 0) return drain(what, count, size, copies_by_fs, sync_log);
+  if (strcmp(what, "adopt-files") == 0) return drain(what, count, size, copies_one_by_one, sync_log);
   if (strcmp(what, "exec") == 0) return exec_jobs(count, number ? number : 4);
   if (strcmp(what, "wake") == 0) return wake(count, argc > 4);
   if (strcmp(what, "fill") == 0) return fill(count), 0;

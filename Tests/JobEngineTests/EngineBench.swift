@@ -54,13 +54,13 @@ final class EngineBench {
   ///
   /// - Parameter change: of the settings it begins with.
   init(
-    _ spool: TestSpool, _ clock: ManualClock, _ schedules: [ScheduleSettings],
-    _ change: (inout EngineSettings) -> Void = { _ in }
+    _ spool: TestSpool, _ clock: ManualClock, _ schedules: [ScheduleSettings] = [],
+    syscalls: any SpoolSyscalls = RealSyscalls(), _ change: (inout EngineSettings) -> Void = { _ in }
   ) throws {
     self.spool = spool
     self.clock = clock
     loop = try EventLoop()
-    let opened = try spool.open()
+    let opened = try spool.open(syscalls)
     var handler = HandlerSettings(type: "t", file: "t.toml", command: ["true"])
     handler.concurrency = 10
     handler.retry.maxAttempts = 1

@@ -28,6 +28,7 @@ struct CrashTests {
 
   /// No newline at the end, odd spaces: what comes back must be the same bytes.
   static let job = "{\"type\":\"demo\" , \"payload\" : {\"a\": [1,2]} }"
+  static let six = ["job", "job-2", "job-3", "job-4", "job-5", "job-6"]
   static let large = "\"" + String(repeating: "x", count: 6000) + "\""
 
   static let scenarios: [Scenario] = [
@@ -51,6 +52,20 @@ struct CrashTests {
       Life.finish(&record, .finish)
       _ = try life.settle(Settlement(claim, .finish, record))
     },
+    Scenario(
+      name: "six with second names, adopted with one sync",
+      given: { test in
+        for id in six {
+          try test.drop(id, job)
+          try test.linkOutside(id)
+        }
+      },
+      story: { test, syscalls, accepted in
+        accepted()
+        let life = try Life(test, syscalls)
+        try life.runTogether(six)
+      },
+      ids: Dictionary(uniqueKeysWithValues: six.map { ($0, job) })),
     Scenario(name: "a result too large for the log") { test, syscalls, accepted in
       let life = try Life(test, syscalls)
       try life.submit("job", job)

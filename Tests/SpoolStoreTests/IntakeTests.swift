@@ -109,7 +109,9 @@ struct IntakeTests {
   func repeated() throws {
     let test = test
     let claims = InterruptedSyscalls(before: { _, call in
-      if call.hasPrefix("rename"), test.states(of: "a") == [.new] { try? test.move(test.file("a", .new), test.file("a", .cur)) }
+      if call.hasPrefix("rename"), test.states(of: "a") == [.new] {
+        try? test.move(test.file("a", .new), test.file("a", .cur))
+      }
     })
     let results = try Intake(test.open(claims)).submit(bulk: ["a", "b", "a"].map { submission($0) })
     #expect(results.map { (try? $0.get()) != nil } == [true, true, false])

@@ -50,6 +50,39 @@ struct Life {
     return try settle(Settlement(claim, transition, record))
   }
 
+  private final class Held {
+    var claim: Claim?
+    init(_ claim: consuming Claim) { self.claim = consume claim }
+  }
+
+  /// The runs of several files that are not ours alone: their copies share a sync, their lines a write and a commit.
+  func runTogether(_ ids: [String]) throws {
+    var claims: [Held] = []
+    var adoptions: [Adoption] = []
+    for id in ids {
+      guard let claim = try transitions.claim(id, limit: 1 << 20, sharesSync: true) else { throw NothingClaimed() }
+      if let adoption = claim.adoption { adoptions.append(adoption) }
+      claims.append(Held(claim))
+    }
+    try transitions.complete(adoptions)
+    var settlements: [Settlement] = []
+    for held in claims {
+      guard let claim = held.claim.take() else { throw NothingClaimed() }
+      try transitions.noteClaim(claim, type: "demo", attempt: 1, at: now)
+      var record = taken(claim)
+      record.add(JobFactory.attempt(1, .done))
+      Life.finish(&record, .finish)
+      settlements.append(Settlement(claim, .finish, record))
+    }
+    try transitions.audit.flush()
+    for settlement in settlements {
+      try transitions.write(settlement)
+      try transitions.note(settlement, at: now)
+    }
+    try transitions.audit.commit()
+    for settlement in settlements { _ = try transitions.publish(settlement) }
+  }
+
   /// Claims it only to be settled, as a refused file is.
   @discardableResult
   func judge(_ id: String, _ transition: Transition) throws -> Bool {

@@ -320,6 +320,19 @@ struct RecoveryTests {
     #expect(test.text("a", .new) == second)
   }
 
+  @Test("removes what a dead daemon left beside the jobs in cur, and gives the originals back")
+  func stagedCopies() throws {
+    try test.drop("a", json)
+    try test.linkOutside("a")
+    _ = try test.transitions().claim("a", limit: 1 << 20, sharesSync: true)
+    for name in [".bare.b", ".edit.c"] { try TestSpool.write([1], to: "\(test.path)/cur/\(name)") }
+    #expect(test.names(in: .cur).count == 4)
+    #expect(try Life.recover(test).returned == 1)
+    #expect(test.names(in: .cur) == [])
+    #expect(test.text("a", .new) == json)
+    #expect(try test.events(of: "a").isEmpty)
+  }
+
   @Test("leaves names alone that are no job's")
   func otherNames() throws {
     try TestSpool.write([1], to: "\(test.path)/cur/.hidden.json")

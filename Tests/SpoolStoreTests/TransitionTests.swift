@@ -4,6 +4,7 @@ import Glibc
 import JobModel
 import SpoolStore
 import SpoolTestSupport
+import Synchronization
 import Testing
 
 @Suite("Claiming")
@@ -90,8 +91,8 @@ struct ClaimTests {
     let calls = syscalls.calls.dropFirst(before).filter { !$0.hasPrefix("unlink") }
     #expect(
       calls == [
-        "rename new/a.json cur/a.json", "create tmp/.adopt.a", "write tmp/.adopt.a", "sync tmp/.adopt.a",
-        "rename over tmp/.adopt.a cur/a.json",
+        "rename new/a.json cur/a.json", "create cur/.adopt.a", "write cur/.adopt.a", "syncdata cur/.adopt.a",
+        "rename over cur/.adopt.a cur/a.json",
       ])
   }
 
@@ -125,7 +126,7 @@ struct ClaimTests {
 
   @Test(
     "puts a job back when it cannot be adopted, for nobody would look for it in cur",
-    arguments: ["create tmp/.adopt.a", "write tmp/.adopt.a", "sync tmp/.adopt.a"])
+    arguments: ["create cur/.adopt.a", "write cur/.adopt.a", "syncdata cur/.adopt.a"])
   func adoptionFails(_ call: String) throws {
     try test.drop("a", JobFactory.json())
     try test.linkOutside("a")
@@ -134,6 +135,65 @@ struct ClaimTests {
     let error = #expect(throws: SpoolError.self) { _ = try transitions.claim("a", limit: 1 << 20) }
     #expect(error?.code == .noSpace)
     #expect(test.states(of: "a") == [.new])
+    #expect(test.names(in: .cur) == [])
+  }
+
+  @Test("lets many copies share one sync, each beside its original until then")
+  func sharedSync() throws {
+    let syscalls = InterruptedSyscalls()
+    let transitions = try test.transitions(syscalls)
+    var settlements: [Settlement] = []
+    for id in ["a", "b", "c", "d", "e"] {
+      try test.drop(id, JobFactory.json())
+      try test.linkOutside(id)
+      let claim = try won(try transitions.claim(id, limit: 1 << 20, sharesSync: true))
+      let record = JobRecord.taken(from: claim, submitter: nil, node: "n")
+      settlements.append(Settlement(claim, .release, record))
+    }
+    #expect(test.names(in: .cur).count == 10)
+    #expect(status(test.file("a", .cur)).st_nlink == 2)
+    let before = syscalls.calls.count
+    try transitions.complete(settlements.compactMap(\.adoption))
+    let calls = syscalls.calls.dropFirst(before)
+    #expect(calls.first == "syncfs cur/.adopt.a")
+    #expect(calls.count == 6)
+    #expect(settlements.allSatisfy { $0.adoption == nil })
+    #expect(test.names(in: .cur).allSatisfy { status("\(test.path)/cur/\($0)").st_nlink == 1 })
+    #expect(test.names(in: .cur) == ["a.json", "b.json", "c.json", "d.json", "e.json"])
+  }
+
+  @Test("gives the original back when its copy is not in its place yet")
+  func givenBack() throws {
+    try test.drop("a", JobFactory.json())
+    try test.linkOutside("a")
+    let inode = status(test.file("a", .new)).st_ino
+    let transitions = try test.transitions()
+    let claim = try won(try transitions.claim("a", limit: 1 << 20, sharesSync: true))
+    let done = try transitions.unclaim(claim)
+    #expect(done)
+    #expect(status(test.file("a", .new)).st_ino == inode)
+    #expect(test.names(in: .cur) == [])
+  }
+
+  @Test("writes a copy anew after a sync that failed, for nobody knows what is left of it")
+  func doubtful() throws {
+    try test.drop("a", JobFactory.json())
+    try test.linkOutside("a")
+    let failing = Mutex(true)
+    let syscalls = InterruptedSyscalls(failure: { _, call in
+      call == "syncdata cur/.adopt.a" && failing.withLock { $0 } ? Errno(EIO) : nil
+    })
+    let life = try Life(test, syscalls)
+    let claim = try won(try life.transitions.claim("a", limit: 1 << 20, sharesSync: true))
+    var record = life.taken(claim)
+    Life.finish(&record, .cancel)
+    let settlement = Settlement(claim, .cancel, record)
+    #expect(throws: SpoolError.self) { try life.settle(settlement) }
+    failing.withLock { $0 = false }
+    let before = syscalls.calls.count
+    try life.settle(settlement)
+    #expect(syscalls.calls.dropFirst(before).prefix(2) == ["write cur/.adopt.a", "syncdata cur/.adopt.a"])
+    #expect(test.states(of: "a") == [.dead])
   }
 
   @Test("puts a directory back and leaves it alone")
