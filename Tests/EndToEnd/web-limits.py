@@ -2,7 +2,6 @@
 """What the web program does when something is at its end: the disk, the number of connections, the time to send a request. It says
 so, takes nothing, and goes on by itself. DISK=no leaves out the small file system, which needs root."""
 
-import json
 import os
 import resource
 import socket

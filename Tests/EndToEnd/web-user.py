@@ -2,14 +2,14 @@
 """The web program as a system user of its own, with the permissions of the Debian package and nothing more: everything the API
 promises works, and nothing else in the spool can be touched with what that user may. Needs root, to be several users."""
 
-
+import atexit
 import os
 import re
 import shutil
 import socket
 import subprocess
 
-from daemon import Spool, TOP, alive, check, finish, program, same, scratch, skip, until
+from daemon import TOP, check, finish, program, same, scratch, skip, until
 from web import KEY, Web, token
 
 if os.geteuid() != 0:
@@ -94,6 +94,8 @@ def start_web(listen):
         [*VIEW, *as_web(os.path.join(programs, "jobspool-web"), "--spool", spool.path, "--listen", listen)],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=open(spool.log, "ab"), cwd="/",
         env={**os.environ, "CREDENTIALS_DIRECTORY": credentials, "STATE_DIRECTORY": state})
+    # Also when the script breaks off.
+    atexit.register(web.kill)
     until(lambda: b"jobspool-web serves" in spool.said(mark) or web.poll() is not None,
           lambda: f"the web program serves: {spool.said(mark).decode()[-1000:]}")
     return web, mark
