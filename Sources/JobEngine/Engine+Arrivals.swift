@@ -231,7 +231,7 @@ extension Engine {
           writer.key("subject")
           writer.string(subject)
         }
-        if let job { Engine.describe(job, &writer) }
+        if let job { Engine.describe(job, firstSeen: firstSeen, &writer) }
         if let key {
           writer.key("rate_key")
           writer.string(String(key, radix: 16))
@@ -254,7 +254,27 @@ extension Engine {
   }
 
   /// What makes a job findable in the log: lists, batches and flows live on it.
-  private static func describe(_ job: Job, _ writer: inout JSONWriter) {
+  private static func describe(_ job: Job, firstSeen: WallTime, _ writer: inout JSONWriter) {
+    if job.start != .now {
+      writer.key("due")
+      writer.time(job.due(firstSeen: firstSeen))
+    }
+    if !job.after.isEmpty {
+      writer.key("after")
+      let names = job.after.map { parent in
+        switch parent {
+        case .job(let id): id
+        case .batch(let name): "batch:\(name)"
+        }
+      }
+      // A longer list is in the file alone.
+      let isShort = names.reduce(0) { $0 + $1.utf8.count + 3 } <= 4096
+      writer.value(isShort ? .array(names.map { .string($0) }) : .bool(true))
+      if job.onParentDead == .run {
+        writer.key("on_parent_dead")
+        writer.string("run")
+      }
+    }
     if job.priority != 5 {
       writer.key("priority")
       writer.int(job.priority)

@@ -127,7 +127,8 @@ struct Check {
   ) -> Bool {
     guard reporting, !isOver else { return false }
     if let secret = secrets.first(where: { path.starts(with: $0) }) {
-      report("the secret value does not fit its schema", secret)
+      // The schema is no secret, and these messages say only what it asks for.
+      report("the secret value does not fit its schema: \(message())", secret)
     } else {
       report("\(message()), found \(value().shown)", path)
     }
@@ -138,7 +139,10 @@ struct Check {
   mutating func fail(_ message: @autoclosure () -> String, _ reporting: Bool) -> Bool {
     guard reporting, !isOver else { return false }
     if let secret = secrets.first(where: { path.starts(with: $0) }) {
-      report("the secret value does not fit its schema", secret)
+      // What is asked for is told, what was found is not; other messages name the secret's own parts.
+      let message = message()
+      let asked = message.firstRange(of: ", found ").map { String(message[..<$0.lowerBound]) } ?? message
+      report("the secret value does not fit its schema" + (message.hasPrefix("expected ") ? ": \(asked)" : ""), secret)
     } else {
       report(message(), path)
     }

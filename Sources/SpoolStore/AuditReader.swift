@@ -59,9 +59,18 @@ package final class MappedFile {
   }
 
   /// Lets go of the pages that were read: they stay in the system's cache and count for nobody's memory.
-  func release() {
-    guard let address = bytes.baseAddress else { return }
-    madvise(UnsafeMutableRawPointer(mutating: address), bytes.count, MADV_DONTNEED)
+  func release() { advise(0..<bytes.count, MADV_DONTNEED) }
+
+  /// The same for a part.
+  package func release(_ part: Range<Int>) { advise(part, MADV_DONTNEED) }
+
+  /// Has the system fetch a part from the disk while another is being read.
+  package func fetch(_ part: Range<Int>) { advise(part, MADV_WILLNEED) }
+
+  private func advise(_ part: Range<Int>, _ advice: Int32) {
+    guard let address = bytes.baseAddress, !part.isEmpty else { return }
+    let start = part.lowerBound & ~4095
+    madvise(UnsafeMutableRawPointer(mutating: address + start), part.upperBound - start, advice)
   }
 
   /// Lines without their newline, oldest first; `body` returns false to stop.

@@ -7,6 +7,17 @@ package enum OperatorVerb: String, Sendable, CaseIterable {
   case cancel, requeue, hold, release
   /// Removes a finished or held job for good; `rm` on the command line.
   case purge
+
+  /// Where jobs lie that it fits; a few of those are refused all the same.
+  package var states: Set<JobState> {
+    switch self {
+    case .cancel: [.new, .cur, .hold]
+    case .requeue: [.done, .dead]
+    case .hold: [.new]
+    case .release: [.hold]
+    case .purge: [.done, .dead, .hold]
+    }
+  }
 }
 
 package struct Operator {

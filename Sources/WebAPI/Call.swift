@@ -62,6 +62,18 @@ package struct Call: Sendable {
     return json(status, writer.bytes)
   }
 
+  /// What was switched, and how it stands now.
+  package func json(_ key: StaticString, _ name: String, _ flag: StaticString, _ isOn: Bool) -> Response {
+    json { writer in
+      writer.beginObject()
+      writer.key(key)
+      writer.string(name)
+      writer.key(flag)
+      writer.bool(isOn)
+      writer.endObject()
+    }
+  }
+
   package func json(_ status: HTTPResponse.Status = .ok, _ bytes: [UInt8]) -> Response {
     respond(status, type: "application/json", bytes)
   }

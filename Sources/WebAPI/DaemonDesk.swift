@@ -31,14 +31,21 @@ struct DaemonDesk: Sendable {
     while !rest.isEmpty {
       let some = rest.prefix(DaemonDesk.requestSize)
       rest = rest.dropFirst(some.count)
-      outcomes += try await ask(verb.rawValue, for: subject) { writer in
-        writer.key("jobs")
-        writer.beginArray()
-        for id in some { writer.string(id) }
-        writer.endArray()
-      }
+      outcomes += try await ask(verb.rawValue, about: Array(some), for: subject)
     }
     return outcomes
+  }
+
+  /// Asks for something to be done with what bears these names.
+  func ask(
+    _ verb: String, _ key: StaticString = "jobs", about names: [String], for subject: String
+  ) async throws -> [Outcome] {
+    try await ask(verb, for: subject) { writer in
+      writer.key(key)
+      writer.beginArray()
+      for name in names { writer.string(name) }
+      writer.endArray()
+    }
   }
 
   /// Sends `{"do": …, "subject": …, …}` and reads what became of each job.

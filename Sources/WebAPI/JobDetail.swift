@@ -144,14 +144,6 @@ struct JobDetail {
       writer.key("error")
       error.write(to: &writer)
     }
-    if let time = attempt.cpuTime {
-      writer.key("cpu_s")
-      writer.double(time.inSeconds)
-    }
-    if let memory = attempt.peakMemory {
-      writer.key("max_rss")
-      writer.int(memory)
-    }
     writer.endObject()
   }
 }

@@ -184,7 +184,8 @@ enum Schemas {
       object(
         [
           ("type", text), ("mode", text), ("concurrency", count), ("running", count), ("waiting", count),
-          ("paused", #"{"type":"boolean"}"#), ("paused_by", text), ("pool", text), ("rate", text),
+          ("paused", #"{"type":"boolean"}"#), ("paused_by", text), ("paused_since", time), ("pool", text),
+          ("rate", text),
           ("circuit", words(["closed", "open", "half-open"])), ("problem", text), ("file", text),
           ("success_rate", #"{"type":["number","null"]}"#), ("run_p50_s", orNull("number")),
           ("run_p95_s", orNull("number")),

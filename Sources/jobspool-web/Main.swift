@@ -1,6 +1,7 @@
 /// The web program's composition root: reads the arguments, opens the spool and runs the server until it is told to end. It takes
 /// no lock, runs no handler, and holds nothing that its crash could lose.
 internal import ArgumentParser
+internal import CSpoolShims
 internal import Glibc
 internal import JobModel
 internal import Logging
@@ -39,6 +40,7 @@ struct JobspoolWeb: AsyncParsableCommand {
     var logger = Logger(label: "jobspool-web") { _ in StderrLog() }
     logger.logLevel = .info
     umask(0o027)
+    raiseDescriptorLimit()
     let opened: Spool
     do throws(SpoolError) { opened = try Spool(spoolPath) } catch { throw fail(error.description, error.code.exit) }
     let settings = Configuration.load(spool: opened.path, config: config).settings
@@ -58,6 +60,14 @@ struct JobspoolWeb: AsyncParsableCommand {
     if let spool { return spool }
     if let set = getenv("JOBSPOOL_DIR") { return String(cString: set) }
     return access("./spool/new", F_OK) == 0 ? "./spool" : "/var/spool/jobspool"
+  }
+
+  /// Every client is a descriptor, and the soft limit a shell gives is no more than the connections that are taken.
+  private func raiseDescriptorLimit() {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+    limit.rlim_cur = limit.rlim_max
+    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
   }
 
   private func fail(_ message: String, _ exit: Int32) -> ExitCode {

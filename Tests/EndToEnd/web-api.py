@@ -149,6 +149,12 @@ with Web(config="max_jobs = 4\nmax_job_bytes = 4096") as spool:
     same(spool.post("/v1/jobs/bulk", {"do": "requeue", "filter": groups["filter"]}).json["done"], 3, "requeue by filter")
     for id_ in dead:
         until(lambda: len(spool.events(id_, "buried")) == 2, "it failed again")
+    ended = spool.get("/v1/jobs?state=done&state=dead&limit=1").json["total"]
+    tried = spool.post("/v1/jobs/bulk", {"do": "requeue", "filter": {}, "dry_run": True}).json
+    check(tried["matched"] == ended and all(row["state"] in ("done", "dead") for row in tried["sample"]),
+          f"a dry run counts only what the verb fits: {tried['matched']} of {ended} ended")
+    tried = spool.post("/v1/jobs/bulk", {"do": "hold", "ids": dead[:1] + ["none"], "dry_run": True}).json
+    same((tried["matched"], [entry["id"] for entry in tried["refused"]]), (0, dead[:1] + ["none"]), "of named jobs too")
     gone = spool.post("/v1/jobs/bulk", {"do": "delete", "ids": dead + ["none"]}).json
     same((gone["done"], len(gone["refused"])), (3, 1), "delete by ids")
     problem(spool.post("/v1/jobs/bulk", {"do": "explode", "filter": {}}), 400, "bad_parameter", "do")
@@ -159,6 +165,9 @@ with Web(config="max_jobs = 4\nmax_job_bytes = 4096") as spool:
     same(spool.post("/v1/types/echo/pause").json, {"type": "echo", "paused": True}, "pause")
     check(os.path.exists(spool.at("ctl", "pause.echo")), "the pause is a file")
     check({row["type"]: row["paused"] for row in spool.get("/v1/types").json["types"]}["echo"], "the type is paused")
+    row = until(lambda: [row for row in spool.get("/v1/types").json["types"] if row.get("paused_by")], "who paused it is told")[0]
+    check((row["type"], row["paused_by"]) == ("echo", "anna") and row["paused_since"].endswith("Z"), f"who and since when: {row['paused_by']}")
+    same(list(spool.get("/v1/queue").json["paused"]["by"]), ["echo"], "in the queue's view too")
     held = spool.post("/v1/jobs", {"type": "echo"}).json["id"]
     same(spool.get(f"/v1/jobs/{held}/why").json["reason"], "type_paused", "why it waits")
     same(spool.post("/v1/types/echo/resume").json, {"type": "echo", "paused": False}, "resume")

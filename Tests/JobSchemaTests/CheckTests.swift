@@ -63,11 +63,16 @@ import Testing
       #expect(!"\(found)".contains("hunter2"), "\(found)")
     }
     let found = schema.check(Array(#"{"password":"hunter2","open":"seen"}"#.utf8), below: "/payload", hiding: secret)
+    let secretly = "the secret value does not fit its schema: expected"
     #expect(
       found == [
-        Violation(pointer: "/payload/password", message: "the secret value does not fit its schema"),
+        Violation(pointer: "/payload/password", message: "\(secretly) one of \"q\""),
+        Violation(pointer: "/payload/password", message: "\(secretly) at least 99 characters"),
+        Violation(pointer: "/payload/password", message: "\(secretly) a match of the pattern ^x"),
         Violation(pointer: "/payload/open", message: "expected 1, found \"seen\""),
       ])
+    let parts = schema.check(Array(#"{"deep":{"x, found hunter2":1}}"#.utf8), below: "/payload", hiding: secret)
+    #expect(parts.map(\.message) == ["the secret value does not fit its schema"])
   }
 
   @Test("long values are cut in messages, and control characters escaped")

@@ -49,7 +49,7 @@ import Testing
     try scene.transitions.audit.commit()
     let feed = HistoryFeed(scene.spool, configuration: nil) { Scene.now }
     // As if it were reading a file of the log.
-    try feed.inTurn { () throws(SpoolError) in try feed.refresh() }
+    _ = try feed.inTurn { () throws(SpoolError) in try feed.refresh() }
     #expect(!feed.isComplete && job("a", feed) == nil)
     try feed.load()
     #expect(feed.isComplete && job("a", feed)?.state == .new)
@@ -116,6 +116,144 @@ import Testing
     clock.ahead = .seconds(1)
     try feed.refresh()
     #expect(job("waits", feed)?.type == "mail")
+  }
+
+  @Test("when a job is due and what it waits for are in its line: its file is not opened")
+  func told() throws {
+    let scene = try Scene()
+    let (feed, _) = try feed(scene)
+    let due = Scene.now + .seconds(3600)
+    try scene.submit("parent")
+    // What the files say is something else, to see which of the two was read.
+    for id in ["late", "child", "member", "many"] { try Intake(scene.spool).submit(.init(id: id, bytes: Scene.plain)) }
+    func tell(_ id: String, _ write: (inout JSONWriter) -> Void) throws {
+      try scene.transitions.audit.append(.submitted, at: Scene.now, job: id, type: "echo", to: .new, write)
+    }
+    try tell("late") { writer in
+      writer.key("due")
+      writer.time(due)
+    }
+    try tell("child") { writer in
+      writer.key("after")
+      writer.value(.array([.string("parent")]))
+    }
+    try tell("member") { writer in
+      writer.key("after")
+      writer.value(.array([.string("batch:all")]))
+      writer.key("on_parent_dead")
+      writer.string("run")
+    }
+    try tell("many") { writer in
+      writer.key("after")
+      writer.bool(true)
+    }
+    try scene.transitions.audit.commit()
+    try feed.refresh()
+    #expect(job("late", feed)?.phase == .scheduled)
+    #expect(job("late", feed)?.due == WallTime(microseconds: due.microseconds / 1000 * 1000))
+    #expect(job("child", feed)?.after == [.job("parent")])
+    #expect(job("child", feed)?.phase == .blocked)
+    #expect(job("member", feed)?.after == [.batch("all")])
+    // The line had no room for the list: the file was looked at.
+    #expect(job("many", feed)?.phase == .ready)
+    try scene.run("parent", .finish)
+    try feed.refresh()
+    #expect(job("child", feed)?.phase == .ready)
+  }
+
+  @Test("who paused what and when is known until it is resumed")
+  func pauses() throws {
+    let scene = try Scene()
+    let (feed, _) = try feed(scene)
+    func note(_ event: AuditEvent, _ type: String?, by who: String, what: String? = nil) throws {
+      try scene.transitions.audit.append(event, at: Scene.now, type: type, by: who) { writer in
+        guard let what else { return }
+        writer.key("what")
+        writer.string(what)
+      }
+      try scene.transitions.audit.commit()
+      try feed.refresh()
+    }
+    func paused() -> [String: String] { feed.read { index, _ in index.pauses.mapValues(\.by) } }
+    try note(.paused, "mail", by: "anna through jobspool-web (uid 12)")
+    try note(.paused, nil, by: "bert (uid 1000)")
+    try note(.paused, nil, by: "bert (uid 1000)", what: "schedules")
+    #expect(paused() == ["mail": "anna", "all": "bert (uid 1000)"])
+    try note(.resumed, "mail", by: "operator")
+    #expect(paused() == ["all": "bert (uid 1000)"])
+  }
+
+  @Test("who passes news on takes a large piece of log in slices, and misses none of it")
+  func slices() throws {
+    let scene = try Scene()
+    let (feed, heard) = try feed(scene)
+    let meta = String(repeating: "x", count: 1000)
+    for number in 0..<3000 {
+      try scene.transitions.audit.append(.submitted, at: Scene.now, job: "job-\(number)", type: "echo", to: .new) {
+        $0.key("meta")
+        $0.value(.array([.string(meta)]))
+      }
+    }
+    try scene.transitions.audit.commit()
+    #expect(try feed.refresh(slices: 1))
+    let some = heard.events.count
+    #expect(some > 100 && some < 3000)
+    while try feed.refresh(slices: 1) {}
+    #expect(heard.events.map(\.row.id) == (0..<3000).map { "job-\($0)" })
+  }
+
+  @Test("a verb finds what it fits, whatever the filter says")
+  func within() throws {
+    let scene = try Scene()
+    for id in ["a", "b", "c"] { try scene.submit(id) }
+    try scene.run("a", .finish)
+    try scene.run("b", .bury)
+    let (feed, _) = try feed(scene)
+    func ids(_ within: Set<JobState>, _ places: [JobFilter.Place] = []) -> Set<String> {
+      var query = HistoryQuery()
+      (query.within, query.places) = (within, places)
+      let found = feed.read { index, _ in Set(index.ids(query, limit: 10, now: Scene.now)) }
+      let counted = feed.read { index, status in index.page(query, status: status, now: Scene.now).total }
+      #expect(counted == found.count)
+      return found
+    }
+    #expect(ids([.done, .dead]) == ["a", "b"])
+    #expect(ids([.new]) == ["c"])
+    #expect(ids([.done, .dead], [.state(.dead), .phase(.ready)]) == ["b"])
+    #expect(ids([.hold], [.state(.dead)]) == [])
+  }
+
+  @Test("the newest lines are read first, and a job that was removed stays so when its older lines come")
+  func backwards() throws {
+    let scene = try Scene()
+    let filler = String(repeating: "x", count: 1000)
+    func fill() throws {
+      for number in 0..<1500 {
+        try scene.transitions.audit.append(.submitted, at: Scene.now, job: "filler-\(number)", type: "echo", to: .new) {
+          $0.key("meta")
+          $0.value(.array([.string(filler)]))
+        }
+      }
+    }
+    func tell(_ event: AuditEvent, _ id: String, from: JobState? = nil, to: JobState? = nil) throws {
+      try scene.transitions.audit.append(event, at: Scene.now, job: id, type: "echo", from: from, to: to)
+    }
+    for id in ["gone", "again"] {
+      try tell(.submitted, id, to: .new)
+      try tell(.held, id, from: .new, to: .hold)
+    }
+    try fill()
+    for id in ["gone", "again"] { try tell(.purged, id, from: .hold) }
+    try fill()
+    usleep(2000)
+    try scene.submit("again")
+    try scene.transitions.audit.commit()
+    let index = HistoryFeed(scene.spool, configuration: nil) { Scene.now }
+    try index.load()
+    #expect(job("gone", index) == nil)
+    #expect(job("again", index)?.state == .new)
+    let numbers = index.read { index, _ in index.rollup(from: .min, to: .max).total.submitted }
+    #expect(numbers == 3 + 3000)
   }
 
   @Test("a new day's file is followed")

@@ -27,6 +27,8 @@ final class Scene {
     return WallTime(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)
   }
 
+  static let plain = Array("{\"type\":\"echo\"}".utf8)
+
   struct NothingClaimed: Error {}
 
   func reader(at now: WallTime = Scene.now) -> SpoolReader {

@@ -128,6 +128,6 @@ struct AuditIndexTests {
     #expect(!open.knows(audit.place.file))
     try open.refresh()
     #expect(open.knows(audit.place.file))
-    #expect(try AuditReader.known(["late", "job-3"], in: spool, index: open) == ["late", "job-3"])
+    #expect(try AuditReader.known(["late", "job-3"], in: spool, index: open).ids == ["late", "job-3"])
   }
 }

@@ -22,11 +22,12 @@ export function health(queue, dead) {
     const rest = groups.slice(3).reduce((sum, group) => sum + group.count, 0);
     bad({ text: `${plural(rest, "more dead job")} in ${plural(groups.length - 3, "group")}`, href: link("dead") });
   }
-  if (queue.paused?.all) warn({ text: "The whole queue is paused", href: link("types") });
-  const types = queue.paused?.types ?? [];
-  if (types.length) {
-    const names = types.map((one) => one.type ?? one);
-    warn({ text: `${names.length > 3 ? plural(names.length, "type") : names.join(", ")} ${names.length === 1 ? "is" : "are"} paused`, more: types[0].by && `by ${types[0].by}`, at: types[0].since, href: link("types") });
+  const who = queue.paused?.by ?? {};
+  const by = (name) => ({ more: who[name] && `by ${who[name].by}`, at: who[name]?.since });
+  if (queue.paused?.all) warn({ text: "The whole queue is paused", ...by("all"), href: link("types") });
+  const names = queue.paused?.types ?? [];
+  if (names.length) {
+    warn({ text: `${names.length > 3 ? plural(names.length, "type") : names.join(", ")} ${names.length === 1 ? "is" : "are"} paused`, ...(names.length === 1 ? by(names[0]) : {}), href: link("types") });
   }
   if (queue.paused?.schedules) warn({ text: "All schedules are paused", href: link("schedules") });
   const { cur = 0, ready = 0, retry = 0 } = queue.counts;

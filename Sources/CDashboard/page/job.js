@@ -102,7 +102,7 @@ export default function job(page) {
       const more = data.error.details;
       return h("div", { class: "standing " + (data.state === "dead" ? "t-dead" : "t-retry") },
         h("p", null, h("strong", null, data.error.message ?? "Failed"), data.error.code && h("code", null, data.error.code)),
-        data.state === "new" && why && h("p", null, why.text),
+        data.state === "new" && why && (phaseOf(data) === "retry" && data.due ? h("p", null, `Attempt ${data.attempt} failed. The next is due `, when(data.due), ".") : h("p", null, why.text)),
         more !== undefined && more !== null && jsonBlock(more, "details of the error"));
     }
     if (why?.text) return h("div", { class: "standing t-" + phaseOf(data) }, h("p", null, h("strong", null, "Why it waits: "), why.text, why.job && why.job !== id && [" ", h("a", { href: jobLink(why.job) }, "Show that job")]));
@@ -195,7 +195,7 @@ export default function job(page) {
         row("Batch", data.batch && h("a", { href: link("jobs", { batch: data.batch }) }, data.batch)),
         row("Tags", data.tags?.length > 0 && data.tags.map((tag) => h("a", { class: "tag", href: link("jobs", { tag }) }, tag))),
         row("Notify", data.notify?.length > 0 && data.notify.join(", "))),
-      data.meta && Object.keys(data.meta).length > 0 && jsonBlock(data.meta, "meta"));
+      data.meta && Object.keys(data.meta).length > 0 && [h("h3", null, "Meta"), jsonBlock(data.meta, "meta")]);
   }
 
   function payload() {

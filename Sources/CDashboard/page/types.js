@@ -3,7 +3,7 @@
 import { get, may, post } from "./api.js";
 import { spark } from "./charts.js";
 import { h } from "./dom.js";
-import { count, duration, percent } from "./format.js";
+import { count, duration, percent, when } from "./format.js";
 import { icon } from "./icons.js";
 import { link } from "./route.js";
 import { ask, empty, failed, keepsItsMeaning, loading, toast, trouble } from "./ui.js";
@@ -77,7 +77,7 @@ export default function types(page) {
     return h("tr", { key: one.type, class: one.problem ? "broken" : one.paused ? "paused" : "" },
       h("th", { scope: "row" },
         h("a", { href: link("jobs", { type: one.type }) }, one.type), h("span", { class: "mode dim" }, " " + (one.mode ?? "")),
-        one.paused && h("p", { class: "t-retry" }, icon("hold"), "paused", one.paused_by && ` by ${one.paused_by.subject ?? one.paused_by.user ?? one.paused_by}`),
+        one.paused && h("p", { class: "t-retry" }, icon("hold"), "paused", one.paused_by && ` by ${one.paused_by} `, one.paused_since && when(one.paused_since)),
         one.circuit && one.circuit !== "closed" && h("p", { class: "t-retry" }, icon("warn"), one.circuit === "open" ? "circuit open: it failed on end and is slowed" : "circuit half open: probing"),
         one.problem && h("p", { class: "t-dead" }, icon("warn"), one.problem)),
       cell("Running", "num", h("span", { class: "use" }, `${one.running}`, h("span", { class: "dim" }, ` / ${one.concurrency ?? "–"}`), meter(one.running, one.concurrency, one.type + " running"))),

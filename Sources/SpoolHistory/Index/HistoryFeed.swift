@@ -91,18 +91,21 @@ package final class HistoryFeed: @unchecked Sendable {
 
   // MARK: The beginning
 
-  /// Reads the log, the newest day first, then compares with the folders. Answers can be had meanwhile.
+  /// Reads the log, the newest part of it first, then compares with the folders. Answers can be had meanwhile: of the newest
+  /// jobs at once, of the older ones later.
   ///
   /// - Parameter part: called after each file; false stops.
   package func load(_ part: () -> Bool = { true }) throws(SpoolError) {
     let files = try AuditFile.list(spool)
+    turn.with { gate.changing { index.beginsBackwards() } }
+    defer { turn.with { gate.changing { index.endsBackwards() } } }
     for file in files.reversed() {
       try load(file)
       guard part() else { return }
       // Whoever waits for an answer gets it now.
       usleep(200)
     }
-    try turn.with(update)
+    _ = try turn.with { () throws(SpoolError) in try update(slices: .max) }
     try compareFolders(all: true)
     turn.with { gate.changing { isLoaded = true } }
   }
@@ -113,21 +116,32 @@ package final class HistoryFeed: @unchecked Sendable {
     try turn.with { () throws(SpoolError) in
       guard tails[file.name] == nil else { return }
       let node = gate.changing { index.number(ofNode: file.node) }
-      var offset = 0
-      // In slices, so that questions get their turn.
-      while let end = HistoryFeed.slice(map.bytes, from: offset) {
+      let ends = HistoryFeed.slices(map.bytes)
+      // In slices, so that questions get their turn; the last first, because what is newest is asked for most.
+      for place in ends.indices.reversed() {
+        let slice = (place > 0 ? ends[place - 1] : 0)..<ends[place]
+        if place > 0 { map.fetch((place > 1 ? ends[place - 2] : 0)..<slice.lowerBound) }
         gate.changing {
-          var start = offset
-          while start < end, let found = memchr(map.bytes.baseAddress! + start, 0x0A, end - start) {
+          var start = slice.lowerBound
+          while start < slice.upperBound,
+            let found = memchr(map.bytes.baseAddress! + start, 0x0A, slice.upperBound - start)
+          {
             let stop = UnsafeRawPointer(found) - map.bytes.baseAddress!
             take(UnsafeRawBufferPointer(rebasing: map.bytes[start..<stop]), node, now: now, events: nil)
             start = stop + 1
           }
         }
-        offset = end
+        map.release(slice)
       }
-      tails[file.name] = LogTail(file: file, offset: offset, node: node)
+      tails[file.name] = LogTail(file: file, offset: ends.last ?? 0, node: node)
     }
+  }
+
+  /// Where slices of about a megabyte of whole lines end.
+  private static func slices(_ bytes: UnsafeRawBufferPointer) -> [Int] {
+    var ends: [Int] = []
+    while let end = slice(bytes, from: ends.last ?? 0) { ends.append(end) }
+    return ends
   }
 
   /// The end of about a megabyte of whole lines; nil when there is no whole line any more.
@@ -143,24 +157,38 @@ package final class HistoryFeed: @unchecked Sendable {
   // MARK: What is added
 
   /// Takes in what came since. Cheap when nothing did: some looks at the sizes and times of files.
-  package func refresh() throws(SpoolError) {
+  ///
+  /// - Parameter slices: of each file at most so many megabytes, so that who passes the news on is not flooded by it.
+  /// - Returns: whether there is more.
+  @discardableResult
+  package func refresh(slices: Int = .max) throws(SpoolError) -> Bool {
+    var hasMore = false
     // While a month of log is being read, an answer that is not complete is better than none for seconds.
-    if isComplete { try turn.with(update) } else { try turn.ifFree(update) }
+    if isComplete {
+      try turn.with { () throws(SpoolError) in hasMore = try update(slices: slices) }
+    } else {
+      try turn.ifFree { () throws(SpoolError) in hasMore = try update(slices: slices) }
+    }
+    return hasMore
   }
 
-  private func update() throws(SpoolError) {
+  private func update(slices: Int) throws(SpoolError) -> Bool {
     let now = clock().microseconds
     var events: [Event]? = listener == nil ? nil : []
     let before = status
     readStatus()
     if !held.isEmpty { try release(now: now, &events) }
-    try readTails(now: now, &events)
-    try lookAtWaiting()
-    try compareChanged(now: now)
-    guard let listener else { return }
+    let hasMore = try readTails(now: now, slices: slices, &events)
+    // What the log still has to say would be taken for something done by hand: a million files would be opened for it.
+    if isLoaded, !hasMore {
+      try lookAtWaiting()
+      try compareChanged(now: now)
+    }
+    guard let listener else { return hasMore }
     var news = News(events: events ?? [])
     addProgress(since: before, now: now, &news)
     if !news.isEmpty { listener(news) }
+    return hasMore
   }
 
   /// What moved on among the running jobs, and what needs attention now.
@@ -178,7 +206,7 @@ package final class HistoryFeed: @unchecked Sendable {
     news.alerts = status.alerts.filter { alert in !(before?.alerts.contains(alert) ?? false) }
   }
 
-  private func readTails(now: Int64, _ events: inout [Event]?) throws(SpoolError) {
+  private func readTails(now: Int64, slices: Int, _ events: inout [Event]?) throws(SpoolError) -> Bool {
     let log = try time(of: spool.descriptor(Spool.Folder.log))
     if log != logChanged {
       for file in try AuditFile.list(spool) where tails[file.name] == nil {
@@ -188,25 +216,38 @@ package final class HistoryFeed: @unchecked Sendable {
       }
       logChanged = log
     }
+    var hasMore = false
     // A node writes its newest file only; the one before may have got its last lines since the last look.
     for (_, tails) in Dictionary(grouping: tails.values, by: \.file.node).sorted(by: { $0.key < $1.key }) {
-      for name in tails.map(\.file.name).sorted().suffix(2) { try readTail(name, now: now, &events) }
+      for name in tails.map(\.file.name).sorted().suffix(2) {
+        // The older file first, whole.
+        guard try readTail(name, now: now, slices: slices, &events) else { continue }
+        hasMore = true
+        break
+      }
     }
+    return hasMore
   }
 
-  private func readTail(_ name: String, now: Int64, _ events: inout [Event]?) throws(SpoolError) {
-    guard let tail = tails[name] else { return }
+  /// Whether there is more.
+  private func readTail(
+    _ name: String, now: Int64, slices: Int, _ events: inout [Event]?
+  ) throws(SpoolError) -> Bool {
+    guard let tail = tails[name] else { return false }
     guard let size = try? spool.syscalls.status(spool.descriptor(Spool.Folder.log), name).size, size != tail.offset
-    else { return }
+    else { return false }
     var reader = LogFileReader(name, offset: tail.offset)
-    while true {
+    var left = slices
+    while left > 0 {
       let stop = try reader.slice(in: spool, bytes: 1 << 20) { line in
         takeOrHold(line, tail.node, now: now, &events)
         return true
       }
       tails[name]?.offset = reader.offset
-      if stop != .more { return }
+      if stop != .more { return false }
+      left -= 1
     }
+    return true
   }
 
   /// Takes a line in, or sets it aside until the file it speaks of can be seen.

@@ -13,6 +13,7 @@ extension HistoryIndex {
   func take(_ line: UnsafeRawBufferPointer, node: UInt8, now: Int64) -> (scan: LineScan, row: Int?)? {
     guard var scan = LineScan(line) else { return nil }
     if scan.sequence > lastSequence { lastSequence = scan.sequence }
+    if scan.event == .paused || scan.event == .resumed { takeSwitch(scan) }
     guard let id = scan.job else { return nil }
     switch scan.event {
     case .scheduleFired, .scheduleMissed, .scheduleSkipped, .scheduleEnabled, .scheduleDisabled, .alert, .paused,
@@ -28,16 +29,24 @@ extension HistoryIndex {
     count(scan, fields, type ?? 0, numbers, now: now)
     if scan.event == .stalled { return (scan, nil) }
     if scan.event == .purged {
-      guard let row = known else { return (scan, nil) }
+      guard let row = known else {
+        noteGone(id, at: scan.time)
+        return (scan, nil)
+      }
       // A copy of the job in another folder was removed, or the job came back since.
-      if fields.from == rows[row].pointee.standing.state, isNewer(scan, node, than: rows[row].pointee) { remove(row) }
+      if fields.from == rows[row].pointee.standing.state, isNewer(scan, node, than: rows[row].pointee) {
+        noteGone(id, at: scan.time)
+        remove(row)
+      }
       return (scan, nil)
     }
+    if known == nil, isGone(id, since: scan.time) { return (scan, nil) }
     guard let row = known ?? rows.insert(id) else { return (scan, nil) }
     if let type, type != rows[row].pointee.type { change(row) { $0.type = type } }
     if isNewer(scan, node, than: rows[row].pointee) {
       move(row, scan, fields, node)
       if rows[row].pointee.standing == .gone {
+        noteGone(id, at: scan.time)
         remove(row)
         return (scan, nil)
       }
@@ -78,6 +87,13 @@ extension HistoryIndex {
     }
     openAttempts[UInt32(row)] = scan.time
     change(row) { ($0.attempt, $0.error) = (attempt, error) }
+  }
+
+  /// nil: it is no list.
+  private static func parents(_ json: UnsafeRawBufferPointer) -> [Job.Parent]? {
+    (try? JSONReader.parse(Array(json)))?.array?.compactMap { entry in
+      entry.string.map { $0.hasPrefix("batch:") ? .batch(String($0.dropFirst(6))) : .job($0) }
+    }
   }
 
   private func isNewer(_ scan: LineScan, _ node: UInt8, than row: HistoryRow) -> Bool {
@@ -125,10 +141,16 @@ extension HistoryIndex {
     }
     switch scan.event {
     case .submitted:
-      wait(fields.due ?? fields.submittedAt ?? scan.time, look: fields.due == nil)
+      let after = fields.after.map(HistoryIndex.parents)
+      // A list that was too long for the line is in the file alone.
+      wait(fields.due ?? fields.submittedAt ?? scan.time, look: after == .some(nil))
       change(row) {
         ($0.attempt, $0.error) = (0, 0)
         $0.submitted = fields.submittedAt ?? scan.time
+        $0.set(HistoryRow.Flag.hasParents, after != nil)
+      }
+      if let after = after ?? nil {
+        parents[UInt32(row)] = WaitsFor(after: after, evenIfDead: fields.runsIfDead)
       }
     case .claimed:
       settle(.cur) {

@@ -51,10 +51,14 @@ extension HistoryIndex {
   private func best(
     _ query: HistoryQuery, _ filter: RowFilter, limit: Int, counted: inout Int, now: Int64
   ) -> [Candidate] {
-    let isAscending = query.isAscending
     var heap = Best(self, limit: limit)
-    let cursor = query.cursor
-    let cursorID = cursor.map { Array($0.id.utf8) } ?? []
+    let cursorID = query.cursor.map { Array($0.id.utf8) } ?? []
+    if let candidates = candidates(query) {
+      for row in candidates {
+        consider(Int(row), rows[Int(row)], query, filter, &heap, &counted, cursorID, now: now)
+      }
+      return heap.sorted
+    }
     for index in order(of: query) {
       let summary = rows.summaries[index]
       guard summary.holds(filter.mask) else { continue }
@@ -63,27 +67,35 @@ extension HistoryIndex {
       var place = chunk.baseAddress!
       let base = index << RowTable.bits
       for row in base..<base + chunk.count {
-        defer { place += 1 }
-        guard filter.mask & place.pointee.standing.mask != 0 else { continue }
-        var first = key(place, query.sort, now: now)
-        if isAscending { first = -first }
-        // What cannot come onto the page is counted, if that is not known otherwise, and no more.
-        let isOut = heap.worst.map { first < $0 } ?? false
-        if isOut, filter.isPlain { continue }
-        guard filter.matches(place, row) else { continue }
-        counted += 1
-        guard !isOut else { continue }
-        let second = place.pointee.updated
-        if let cursor {
-          guard (first, second) <= (cursor.first, cursor.second) else { continue }
-          if first == cursor.first, second == cursor.second {
-            guard cursorID.withUnsafeBytes({ HistoryIndex.isBefore($0, rows.id(row)) }) else { continue }
-          }
-        }
-        heap.offer(Candidate(first: first, second: second, row: UInt32(row)))
+        consider(row, place, query, filter, &heap, &counted, cursorID, now: now)
+        place += 1
       }
     }
     return heap.sorted
+  }
+
+  @inline(__always)
+  private func consider(
+    _ row: Int, _ place: UnsafeMutablePointer<HistoryRow>, _ query: HistoryQuery, _ filter: RowFilter,
+    _ heap: inout Best, _ counted: inout Int, _ cursorID: [UInt8], now: Int64
+  ) {
+    guard filter.mask & place.pointee.standing.mask != 0 else { return }
+    var first = key(place, query.sort, now: now)
+    if query.isAscending { first = -first }
+    // What cannot come onto the page is counted, if that is not known otherwise, and no more.
+    let isOut = heap.worst.map { first < $0 } ?? false
+    if isOut, filter.isPlain { return }
+    guard filter.matches(place, row) else { return }
+    counted += 1
+    guard !isOut else { return }
+    let second = place.pointee.updated
+    if let cursor = query.cursor {
+      guard (first, second) <= (cursor.first, cursor.second) else { return }
+      if first == cursor.first, second == cursor.second {
+        guard cursorID.withUnsafeBytes({ HistoryIndex.isBefore($0, rows.id(row)) }) else { return }
+      }
+    }
+    heap.offer(Candidate(first: first, second: second, row: UInt32(row)))
   }
 
   /// What the rows are ordered by, the larger the earlier when descending.

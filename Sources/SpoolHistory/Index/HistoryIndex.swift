@@ -25,6 +25,7 @@ package final class HistoryIndex {
   var days: [Int64: DayNumbers] = [:]
   var lastDay: (day: Int64, numbers: DayNumbers)?
   var minutes = RecentNumbers()
+  var kin = KinLists()
   /// What waiting jobs wait for.
   var parents: [UInt32: WaitsFor] = [:]
   /// Waiting rows whose file has not been looked at for what the log does not say: when they are due, their parents.
@@ -35,6 +36,10 @@ package final class HistoryIndex {
   var nodes: [String] = []
   /// By schedule, microseconds.
   package internal(set) var successes: [String: Int64] = [:]
+  /// By type; `all` for everything.
+  var switches: [String: Switch] = [:]
+  /// While older lines come after newer ones: when jobs went, by the hash of their id. Their earlier lines make no row.
+  private var gone: [UInt64: Int64]?
   var scratch: [UInt8] = []
   /// The newest line there is.
   package internal(set) var lastSequence: UInt32 = 0
@@ -88,9 +93,23 @@ package final class HistoryIndex {
     rows.note(row, was: standing)
   }
 
+  /// From here to the end of it older lines come after newer ones.
+  func beginsBackwards() { gone = [:] }
+  func endsBackwards() { gone = nil }
+
+  /// A job was removed, and no newer line about it is known.
+  func noteGone(_ id: UnsafeRawBufferPointer, at time: Int64) { gone?[TextHash.of(id)] = time }
+
+  /// Whether it was removed after that time.
+  func isGone(_ id: UnsafeRawBufferPointer, since time: Int64) -> Bool {
+    guard let gone, !gone.isEmpty else { return false }
+    return gone[TextHash.of(id)].map { time <= $0 } ?? false
+  }
+
   /// Forgets a job that has no file any more.
   func remove(_ row: Int) {
     change(row) { $0.standing = .gone }
+    forgetKin(row)
     parents[UInt32(row)] = nil
     openAttempts[UInt32(row)] = nil
     rows.remove(row)
@@ -103,6 +122,18 @@ package final class HistoryIndex {
   }
 
   func setMeta(_ row: Int, _ json: UnsafeRawBufferPointer) {
+    // Many producers write letters beyond ASCII as escapes; people search for the letters.
+    if let base = json.baseAddress, memchr(base, 0x5C, json.count) != nil,
+      let value = try? JSONReader.parse(Array(json), slack: 8)
+    {
+      var writer = JSONWriter(reserving: json.count)
+      writer.value(value)
+      return writer.bytes.withUnsafeBytes { keepMeta(row, $0) }
+    }
+    keepMeta(row, json)
+  }
+
+  private func keepMeta(_ row: Int, _ json: UnsafeRawBufferPointer) {
     let masked: [UInt8]? =
       redactions.isEmpty
       ? nil : redactions[types.string(UInt32(rows[row].pointee.type))].map { $0.apply(toMeta: Array(json)) }
@@ -120,6 +151,7 @@ package final class HistoryIndex {
     rows[row].pointee.kin = place
     rows[row].pointee.batchLength = UInt8(min(batch?.count ?? 0, 255))
     rows[row].pointee.parentLength = UInt8(min(parent?.count ?? 0, 255))
+    noteKin(row)
   }
 
   /// The number of an error, and with it of its group.

@@ -11,6 +11,8 @@ package struct HistoryQuery: Sendable, Equatable {
 
   /// Any of these; every state when empty.
   package var places: [JobFilter.Place] = []
+  /// Of those only what lies in these folders; for verbs that fit no others.
+  package var within: Set<JobState>?
   /// Any of these.
   package var types: [String] = []
   /// All of these.
@@ -115,6 +117,7 @@ extension HistoryQuery {
         case .outcome(let outcome): row.outcome == outcome
         }
       }
+    if let within, !within.contains(row.state) { return false }
     guard isPlaced, types.isEmpty || types.contains(row.type ?? ""), tags.allSatisfy(row.tags.contains),
       batches.isEmpty || batches.contains(row.batch ?? ""), parents.isEmpty || parents.contains(row.parent ?? ""),
       schedules.isEmpty || schedules.contains(FiringID.schedule(of: row.id) ?? ""),

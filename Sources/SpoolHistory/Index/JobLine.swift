@@ -25,6 +25,8 @@ struct JobLine {
   /// JSON as it stands.
   var batch: UnsafeRawBufferPointer?
   var parent: UnsafeRawBufferPointer?
+  var after: UnsafeRawBufferPointer?
+  var runsIfDead = false
   var tags: UnsafeRawBufferPointer?
   var meta: UnsafeRawBufferPointer?
   // From the record.
@@ -55,6 +57,7 @@ struct JobLine {
         if key.equals("batch") { batch = value }
         // Of a record that is too large for the line.
         if key.equals("brief") { readRecord(value, scan.event) }
+        if key.equals("after") { after = value }
       case 6:
         if key.equals("parent") { parent = value }
         if key.equals("run_us") {
@@ -74,6 +77,7 @@ struct JobLine {
         if isSubmission, key.equals("subject") { subject = value }
       case 8: if key.equals("priority") { priority = UInt8(clamping: value.wholeNumber) }
       case 9: if key.equals("discarded") { isDiscarded = value.equals("true") }
+      case 14: if key.equals("on_parent_dead") { runsIfDead = value.equals("\"run\"") }
       case 12: if key.equals("submitted_at") { submittedAt = value.unquoted(LineScan.time) ?? nil }
       default: break
       }

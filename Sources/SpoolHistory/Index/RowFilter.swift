@@ -55,6 +55,10 @@ struct RowFilter {
       self.phases = phases
       mask |= RowFilter.waiting
     }
+    if let within = query.within {
+      mask &= within.reduce(0) { $0 | ($1 == .dead ? Standing.allOfDead : Standing($1).mask) }
+      if mask & RowFilter.waiting == 0 { self.phases = nil }
+    }
     if !query.types.isEmpty { types = RowFilter.set(query.types.map { index.types.find($0) }, of: index.types.count) }
     if !query.tags.isEmpty {
       tags = (0..<index.tags.count).map { number in

@@ -1,7 +1,8 @@
 /// News for everybody who listens: one look at the spool, one text for each event, however many there are to read it. While
 /// nobody listens it does nothing.
 ///
-/// It remembers the newest events, so that who was cut off can go on from the last number it saw.
+/// It remembers the newest events, so that who was cut off can go on from the last number it saw. Where listeners take longer
+/// than the time between two looks, looks become rarer and what they find is sent in larger pieces.
 internal import JobModel
 internal import Logging
 internal import NIOConcurrencyHelpers
@@ -10,21 +11,18 @@ internal import SpoolConfig
 internal import SpoolHistory
 
 final class EventHub: Sendable {
-  struct Message: Sendable {
-    /// In the order of their publication, without gaps.
-    var index: UInt64
-    var sequence: UInt32
-    /// nil: for everybody, not about one job.
-    var row: JobRow?
-    var text: ByteBuffer
+  /// The listeners of one event loop: all of them are told in one go.
+  private struct Group {
+    var loop: any EventLoop
+    var clients: [EventsClient]
   }
 
   private struct State {
-    var clients: [ObjectIdentifier: EventsClient] = [:]
-    var kept: [Message] = []
-    var next: UInt64 = 0
-    /// Events up to this number may be missing from `kept`.
-    var floor: UInt32 = 0
+    var groups: [ObjectIdentifier: Group] = [:]
+    var count = 0
+    var ring = EventRing()
+    /// Groups that are still being told.
+    var busy = 0
     var isListening = false
     var task: Task<Void, Never>?
     var clientsSince = ContinuousClock.now
@@ -32,18 +30,22 @@ final class EventHub: Sendable {
 
   private let state = NIOLockedValueBox(State())
 
-  private static let mostKept = 4096
+  /// Frames that go out together, unless one alone is larger.
+  private static let piece = 128 << 10
   /// How often the log is looked at while somebody listens.
   private static let pace = Duration.milliseconds(20)
   /// How long events are still gathered for those who were cut off.
   private static let memory = Duration.seconds(120)
 
-  var clientCount: Int { state.withLockedValue { $0.clients.count } }
+  var clientCount: Int { state.withLockedValue { $0.count } }
 
-  func join(_ client: EventsClient, _ web: WebState) {
+  /// From now on the client is told that there is news; returns where that begins.
+  func join(_ client: EventsClient, on loop: any EventLoop, _ web: WebState) -> UInt64 {
     state.withLockedValue { state in
-      state.clients[ObjectIdentifier(client)] = client
+      state.groups[ObjectIdentifier(loop), default: Group(loop: loop, clients: [])].clients.append(client)
+      state.count += 1
       if state.task == nil { state.task = Task { await run(web) } }
+      return state.ring.next
     }
   }
 
@@ -52,23 +54,24 @@ final class EventHub: Sendable {
     for _ in 0..<2000 where !state.withLockedValue({ $0.isListening }) { try? await Task.sleep(for: .milliseconds(5)) }
   }
 
-  func leave(_ client: EventsClient) {
+  func leave(_ client: EventsClient, on loop: any EventLoop) {
     state.withLockedValue { state in
-      state.clients[ObjectIdentifier(client)] = nil
+      guard let place = state.groups[ObjectIdentifier(loop)]?.clients.firstIndex(where: { $0 === client }) else {
+        return
+      }
+      state.groups[ObjectIdentifier(loop)]?.clients.remove(at: place)
+      state.count -= 1
       state.clientsSince = .now
     }
   }
 
-  /// What came after `sequence`, and how many messages there have been by then; nil: that is too long ago.
-  func messages(after sequence: UInt32?) -> (messages: [Message], next: UInt64)? {
+  func news(at position: UInt64) -> EventRing.Found { state.withLockedValue { $0.ring.find(position) } }
+
+  /// Where to begin; nil: what came after `line` is not known any more.
+  func resumption(after line: UInt32?) -> (from: EventRing.Resumption, now: UInt64)? {
     state.withLockedValue { state in
-      guard let sequence else { return ([], state.next) }
-      guard sequence >= state.floor else { return nil }
-      // By place rather than number: an end whose file was not to be seen at first comes later than its number says.
-      if let last = state.kept.lastIndex(where: { $0.sequence == sequence }) {
-        return (Array(state.kept[(last + 1)...]), state.next)
-      }
-      return (state.kept.filter { $0.sequence > sequence }, state.next)
+      guard let line else { return (.init(position: state.ring.next), state.ring.next) }
+      return state.ring.resumption(after: line).map { ($0, state.ring.next) }
     }
   }
 
@@ -84,10 +87,14 @@ final class EventHub: Sendable {
       return web.feed.read { index, _ in index.lastSequence }
     }
     guard let floor else { return }
-    state.withLockedValue { ($0.floor, $0.isListening) = (floor, true) }
+    state.withLockedValue { state in
+      state.ring.begin(after: floor)
+      state.isListening = true
+    }
     var statsDue = ContinuousClock.now
     while !Task.isCancelled {
-      do { try await web.blocking { try web.feed.refresh() } } catch {
+      var hasMore = false
+      do { hasMore = try await web.blocking { try web.feed.refresh(slices: 1) } } catch {
         if error is CancellationError { return }
         web.logger.error("cannot look for news: \(error)")
         try? await Task.sleep(for: .seconds(1))
@@ -100,16 +107,18 @@ final class EventHub: Sendable {
       }
       if isForgotten {
         _ = try? await web.blocking { web.feed.listen(nil) }
-        return state.withLockedValue { $0.kept.removeAll() }
+        return state.withLockedValue { $0.ring.clear() }
       }
-      try? await Task.sleep(for: EventHub.pace)
+      if !hasMore { try? await Task.sleep(for: EventHub.pace) }
+      // One loop that is stuck must not keep the rest from hearing.
+      for _ in 0..<100 where state.withLockedValue({ $0.busy }) > 0 { try? await Task.sleep(for: .milliseconds(10)) }
     }
   }
 
   /// Nobody has listened for a while: the next to come starts anew.
   private var isForgotten: Bool {
     state.withLockedValue { state in
-      state.clients.isEmpty && ContinuousClock.now - state.clientsSince > EventHub.memory
+      state.count == 0 && ContinuousClock.now - state.clientsSince > EventHub.memory
     }
   }
 
@@ -128,24 +137,31 @@ final class EventHub: Sendable {
     var isKept = false
   }
 
-  /// All that one look found goes to each client in one piece.
+  /// Puts the news where listeners find it, and tells them, each loop by itself.
   private func publish(_ drafts: [Draft]) {
-    let (messages, clients) = state.withLockedValue { state in
-      var messages: [Message] = []
-      for draft in drafts {
-        let message = Message(index: state.next, sequence: draft.sequence, row: draft.row, text: draft.text)
-        state.next += 1
-        messages.append(message)
-        if draft.isKept { state.kept.append(message) }
+    guard !drafts.isEmpty else { return }
+    let groups = state.withLockedValue { state in
+      var entries: [EventBatch.Entry] = []
+      var frames = ByteBuffer()
+      for (place, draft) in drafts.enumerated() {
+        ServerFrame.write(.text, draft.text.readableBytesView, to: &frames)
+        entries.append(
+          .init(sequence: draft.sequence, row: draft.row, isKept: draft.isKept, end: frames.writerIndex))
+        if frames.readableBytes >= EventHub.piece || place == drafts.count - 1 {
+          state.ring.append(entries, frames)
+          (entries, frames) = ([], ByteBuffer())
+        }
       }
-      if state.kept.count > EventHub.mostKept + 512 {
-        let surplus = state.kept.count - EventHub.mostKept
-        state.floor = state.kept[surplus - 1].sequence
-        state.kept.removeFirst(surplus)
-      }
-      return (messages, Array(state.clients.values))
+      let groups = state.groups.values.filter { !$0.clients.isEmpty }
+      state.busy += groups.count
+      return groups
     }
-    for client in clients { client.offer(messages) }
+    for group in groups {
+      group.loop.execute { [self] in
+        for client in group.clients { client.pump() }
+        state.withLockedValue { $0.busy -= 1 }
+      }
+    }
   }
 
   // MARK: Texts

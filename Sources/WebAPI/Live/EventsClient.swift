@@ -1,8 +1,8 @@
-/// One WebSocket: who it is, what it wants to hear, and what it has still to be sent. Everything happens on the connection's event
+/// One WebSocket: who it is, what it wants to hear, and how far it has been told. Everything happens on the connection's event
 /// loop.
 ///
-/// What it cannot take at once waits here, up to a limit; then it is told so and dropped. It never holds up anybody else, nor
-/// fills the memory.
+/// What it cannot take at once stays in the hub, which keeps it for all; nothing is gathered for one alone. Who takes nothing for
+/// too long, or falls behind what is kept, is told so and dropped. It never holds up anybody else, nor fills the memory.
 internal import JobModel
 internal import Logging
 internal import NIOCore
@@ -11,7 +11,7 @@ internal import SpoolHistory
 
 final class EventsClient: ChannelInboundHandler, @unchecked Sendable {
   typealias InboundIn = WebSocketFrame
-  typealias OutboundOut = WebSocketFrame
+  typealias OutboundOut = ByteBuffer
 
   enum Close {
     static let normal: UInt16 = 1000
@@ -23,8 +23,14 @@ final class EventsClient: ChannelInboundHandler, @unchecked Sendable {
     static let slow: UInt16 = 4408
   }
 
-  private static let mostWaiting = 2000
-  private static let mostWaitingBytes = 2 << 20
+  /// What the system holds for one that does not read.
+  private static let socketBuffer = 256 << 10
+  /// Answers to one that asks and does not read.
+  private static let mostUnread = 64 << 10
+  /// Without any byte taken while there is news.
+  private static let patience = TimeAmount.seconds(10)
+  /// To read why it is dropped.
+  private static let lastWords = TimeAmount.seconds(10)
   private static let timeToAuthenticate = TimeAmount.seconds(5)
   private static let pingInterval = TimeAmount.seconds(20)
   /// Pings without any sign of life before a client is given up.
@@ -34,13 +40,17 @@ final class EventsClient: ChannelInboundHandler, @unchecked Sendable {
   private let web: WebState
   private var identity: Identity?
   private let peer: String
-  private var filter: HistoryQuery?
-  /// Messages before this one are not for this subscription.
-  private var from: UInt64 = 0
+  private var audience = EventBatch.Audience()
+  /// The number of the first message that it has not been told yet.
+  private var position: UInt64 = 0
+  /// Set while it catches up: messages before `end` are what it missed.
+  private var resuming: (after: UInt32?, end: UInt64)?
   private var context: ChannelHandlerContext?
   private var loop: (any EventLoop)?
-  private var waiting = CircularBuffer<ByteBuffer>()
-  private var waitingBytes = 0
+  private var isPumping = false
+  private var unread = 0
+  /// Runs out when nothing is taken.
+  private var behind: Scheduled<Void>?
   private var isClosing = false
   private var timers: [Timer] = []
 
@@ -63,6 +73,8 @@ final class EventsClient: ChannelInboundHandler, @unchecked Sendable {
   func handlerAdded(context: ChannelHandlerContext) {
     self.context = context
     loop = context.eventLoop
+    // Where the socket has no such buffer, the system's own measure will do.
+    context.channel.setOption(.socketOption(.so_sndbuf), value: EventsClient.socketBuffer).whenFailure { _ in }
     after(EventsClient.pingInterval) { $0.ping() }
     if identity != nil {
       welcome()
@@ -84,24 +96,24 @@ final class EventsClient: ChannelInboundHandler, @unchecked Sendable {
   private func leave(_ reason: String) {
     for timer in timers { timer.scheduled?.cancel() }
     timers.removeAll()
+    behind?.cancel()
     guard context != nil else { return }
     context = nil
-    waiting.removeAll()
-    if let identity {
-      web.events.leave(self)
+    if let identity, let loop {
+      web.events.leave(self, on: loop)
       web.logger.info("\(identity.subject) (\(identity.role.rawValue)) stopped listening: \(reason)")
     }
   }
 
   private func welcome() {
-    guard let identity else { return }
+    guard let identity, let loop else { return }
     web.logger.info("\(identity.subject) (\(identity.role.rawValue)) listens")
     let left = identity.expiresAt - .current
     after(TimeAmount(min(max(left, .zero), .seconds(86_400 * 365)))) {
       $0.close(EventsClient.Close.unauthorized, "the token has expired")
     }
-    web.events.join(self, web)
-    let web = web
+    audience.seesAll = identity.role.may(.read)
+    position = web.events.join(self, on: loop, web)
     let last = web.feed.read { index, _ in index.lastSequence }
     send { writer in
       writer.beginObject()
@@ -132,24 +144,20 @@ final class EventsClient: ChannelInboundHandler, @unchecked Sendable {
     unanswered += 1
     // To one that does not read it would only add to the heap.
     if let context, context.channel.isWritable {
-      context.writeAndFlush(wrapOutboundOut(WebSocketFrame(fin: true, opcode: .ping, data: ByteBuffer())), promise: nil)
+      context.writeAndFlush(wrapOutboundOut(ServerFrame.make(.ping)), promise: nil)
     }
     timers.removeAll { $0.isOver }
     after(EventsClient.pingInterval) { $0.ping() }
   }
 
   /// Says why and ends in order; one that does not read is cut off a little later.
-  private func close(_ code: UInt16, _ reason: String) {
+  private func close(_ code: UInt16, _ reason: String, after time: TimeAmount = .seconds(1)) {
     guard let context, !isClosing else { return }
     isClosing = true
-    waiting.removeAll()
-    var data = context.channel.allocator.buffer(capacity: 2 + reason.utf8.count)
-    data.write(webSocketErrorCode: WebSocketErrorCode(codeNumber: Int(code)))
-    data.writeString(String(reason.prefix(100)))
-    context.writeAndFlush(
-      wrapOutboundOut(WebSocketFrame(fin: true, opcode: .connectionClose, data: data)), promise: nil)
-    let reason = reason
-    after(.seconds(1)) { $0.drop(reason) }
+    behind?.cancel()
+    let data = [UInt8(code >> 8), UInt8(code & 255)] + Array(reason.utf8.prefix(100))
+    context.writeAndFlush(wrapOutboundOut(ServerFrame.make(.close, data)), promise: nil)
+    after(time) { $0.drop(reason) }
   }
 
   private func drop(_ reason: String) {
@@ -178,15 +186,14 @@ final class EventsClient: ChannelInboundHandler, @unchecked Sendable {
       take(bytes)
     case .binary: refuse("bad_message", "messages are JSON text, not binary")
     case .ping:
-      context.writeAndFlush(
-        wrapOutboundOut(WebSocketFrame(fin: true, opcode: .pong, data: frame.unmaskedData)), promise: nil)
+      guard !isClosing else { return }
+      send(ServerFrame.make(.pong, frame.unmaskedData.readableBytesView))
     case .connectionClose:
       if !isClosing {
         isClosing = true
         var data = frame.unmaskedData
         let code = data.readSlice(length: min(2, data.readableBytes)) ?? ByteBuffer()
-        context.writeAndFlush(
-          wrapOutboundOut(WebSocketFrame(fin: true, opcode: .connectionClose, data: code)), promise: nil)
+        context.writeAndFlush(wrapOutboundOut(ServerFrame.make(.close, code.readableBytesView)), promise: nil)
       }
       drop("the client closed")
     default: break
@@ -226,7 +233,8 @@ final class EventsClient: ChannelInboundHandler, @unchecked Sendable {
     case "auth": refuse("bad_message", "this connection has its token already")
     case "subscribe:jobs": subscribe(message)
     case "unsubscribe:jobs":
-      filter = nil
+      audience.filter = nil
+      resuming = nil
       confirm("unsubscribed")
     case "request:job-stats": sendStats()
     default:
@@ -274,14 +282,14 @@ final class EventsClient: ChannelInboundHandler, @unchecked Sendable {
 
   private func start(_ wanted: HistoryQuery, after since: UInt32?) {
     guard context != nil, !isClosing else { return }
-    guard let (messages, next) = web.events.messages(after: since) else {
+    guard let (from, now) = web.events.resumption(after: since) else {
       return refuse("too_old", "events since \(since ?? 0) are not kept any more; load the list anew")
     }
-    filter = wanted
-    from = next
+    audience.filter = wanted
+    position = from.position
+    resuming = position < now ? (from.after, now) : nil
     confirm("subscribed")
-    for message in messages where message.row.map(wanted.matches) ?? false { queue(message.text) }
-    flush()
+    pump()
   }
 
   private func sendStats() {
@@ -291,9 +299,7 @@ final class EventsClient: ChannelInboundHandler, @unchecked Sendable {
     let web = web
     loop.makeFutureWithTask { try await EventHub.stats(web) }.whenComplete { [self] result in
       switch result {
-      case .success(let text):
-        queue(text)
-        flush()
+      case .success(let text): send(ServerFrame.make(.text, text.readableBytesView))
       case .failure: refuse("internal", "the figures cannot be had at the moment")
       }
     }
@@ -301,28 +307,66 @@ final class EventsClient: ChannelInboundHandler, @unchecked Sendable {
 
   // MARK: What the client hears
 
-  /// From any thread.
-  func offer(_ messages: [EventHub.Message]) {
-    loop?.execute { [self] in
-      guard context != nil, !isClosing else { return }
-      let seesAll = identity?.role.may(.read) == true
-      for message in messages {
-        if let row = message.row {
-          guard let filter, message.index >= from, filter.matches(row) else { continue }
-        } else if !seesAll {
-          continue
-        }
-        queue(message.text)
+  /// Sends what there is for it, as long as the socket takes it. On the event loop.
+  func pump() {
+    guard let context, !isClosing, !isPumping else { return }
+    isPumping = true
+    defer { isPumping = false }
+    while case .batch(let batch) = upcoming() {
+      let pieces = pieces(of: batch)
+      if !pieces.isEmpty, !context.channel.isWritable {
+        // What was written goes out first; perhaps that makes room.
+        context.flush()
+        guard context.channel.isWritable else { return waitForRoom() }
       }
-      flush()
+      guard !isClosing else { return }
+      for piece in pieces { context.write(wrapOutboundOut(piece), promise: nil) }
+      position = batch.next
+      if let end = resuming?.end, position >= end { resuming = nil }
     }
+    context.flush()
+  }
+
+  private func upcoming() -> EventRing.Found {
+    let found = web.events.news(at: position)
+    if case .gone = found { giveUp() }
+    return found
+  }
+
+  private func pieces(of batch: EventBatch) -> [ByteBuffer] {
+    guard let (after, _) = resuming, let filter = audience.filter else { return batch.pieces(for: audience) }
+    return batch.pieces(for: filter, from: position, after: after)
+  }
+
+  private func waitForRoom() {
+    guard behind == nil, let loop else { return }
+    behind = loop.scheduleTask(in: EventsClient.patience) { [self] in giveUp() }
+  }
+
+  /// It reads too slowly.
+  private func giveUp() {
+    guard let context, !isClosing else { return }
+    let who = identity.map { "\($0.subject) (\($0.role.rawValue))" } ?? "somebody"
+    web.logger.notice("\(who) reads too slowly and is dropped")
+    var writer = JSONWriter()
+    EventsClient.write("slow", "you read too slowly and missed events; connect anew and go on by `since`", to: &writer)
+    context.write(wrapOutboundOut(ServerFrame.make(.text, writer.bytes)), promise: nil)
+    close(EventsClient.Close.slow, "too slow", after: EventsClient.lastWords)
   }
 
   private func send(_ build: (inout JSONWriter) -> Void) {
     var writer = JSONWriter()
     build(&writer)
-    queue(ByteBuffer(bytes: writer.bytes))
-    flush()
+    send(ServerFrame.make(.text, writer.bytes))
+  }
+
+  private func send(_ frame: ByteBuffer) {
+    guard let context, !isClosing else { return }
+    if !context.channel.isWritable {
+      unread += frame.readableBytes
+      guard unread <= EventsClient.mostUnread else { return giveUp() }
+    }
+    context.writeAndFlush(wrapOutboundOut(frame), promise: nil)
   }
 
   private func confirm(_ event: String) {
@@ -354,32 +398,13 @@ final class EventsClient: ChannelInboundHandler, @unchecked Sendable {
     writer.endObject()
   }
 
-  private func queue(_ text: ByteBuffer) {
-    guard context != nil, !isClosing else { return }
-    waiting.append(text)
-    waitingBytes += text.readableBytes
-    guard waiting.count > EventsClient.mostWaiting || waitingBytes > EventsClient.mostWaitingBytes else { return }
-    waiting.removeAll()
-    waitingBytes = 0
-    var writer = JSONWriter()
-    EventsClient.write("slow", "you read too slowly and missed events; connect anew and go on by `since`", to: &writer)
-    context?.write(
-      wrapOutboundOut(WebSocketFrame(fin: true, opcode: .text, data: ByteBuffer(bytes: writer.bytes))), promise: nil)
-    close(EventsClient.Close.slow, "too slow")
-  }
-
-  private func flush() {
-    guard let context, !isClosing else { return }
-    guard !waiting.isEmpty else { return }
-    while context.channel.isWritable, let text = waiting.popFirst() {
-      waitingBytes -= text.readableBytes
-      context.write(wrapOutboundOut(WebSocketFrame(fin: true, opcode: .text, data: text)), promise: nil)
-    }
-    context.flush()
-  }
-
   func channelWritabilityChanged(context: ChannelHandlerContext) {
-    if context.channel.isWritable { flush() }
+    if context.channel.isWritable {
+      behind?.cancel()
+      behind = nil
+      unread = 0
+      pump()
+    }
     context.fireChannelWritabilityChanged()
   }
 }

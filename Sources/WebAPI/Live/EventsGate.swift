@@ -103,7 +103,6 @@ final class EventsGate: ChannelInboundHandler, RemovableChannelHandler {
       do {
         try result.get()
         let here = ChannelPipeline.SynchronousOperations.Position.before(self)
-        try pipeline.addHandler(WebSocketFrameEncoder(), position: here)
         try pipeline.addHandler(
           ByteToMessageHandler(WebSocketFrameDecoder(maxFrameSize: EventsGate.largestMessage)), position: here)
         try pipeline.addHandler(

@@ -67,8 +67,12 @@ enum JobPartRoutes {
       let lines = try await call.read { reader -> [[UInt8]] in
         let file = try seen(id, reader, identity)
         let redaction = reader.redaction(of: file.job?.type ?? "")
-        var tail = AuditTail(reader.spool, job: id)
-        return try tail.last(mostLines).map { redaction.inAuditLine($0) }
+        var lines: [[UInt8]] = []
+        try AuditIndex(reader.spool).lines(about: [id]) { _, _, line in
+          lines.append(redaction.inAuditLine(Array(line)))
+          return lines.count < mostLines
+        }
+        return lines.reversed()
       }
       return call.json { writer in
         writer.beginObject()

@@ -31,6 +31,8 @@ struct QueueView: Sendable {
   var holder: SpoolLock.Holder?
   var configuration: Configuration?
   var pausedTypes: [String] = []
+  /// Who paused what, and since when; of everything under the name `all`.
+  var pauses: [String: Pause] = [:]
   var oldest: [JobPhase: WallTime] = [:]
   var lifetime = Rollup.OfType()
   var today = Rollup.OfType()
@@ -45,6 +47,7 @@ struct QueueView: Sendable {
       view.now = now
       view.counts = index.jobCounts(now: view.now)
       view.outcomes = index.outcomes
+      view.pauses = index.pauses
       var running = HistoryQuery()
       running.places = [.state(.cur)]
       running.limit = mostActive
@@ -98,6 +101,20 @@ struct QueueView: Sendable {
     writer.endArray()
     writer.key("schedules")
     writer.bool(status?.schedulesPaused ?? false)
+    writer.key("by")
+    writer.beginObject()
+    let isAllPaused = status?.paused ?? pausedTypes.contains("")
+    for (name, pause) in pauses.sorted(by: { $0.key < $1.key })
+    where paused.contains(name) || name == "all" && isAllPaused {
+      writer.key(escaping: name)
+      writer.beginObject()
+      writer.key("by")
+      writer.string(pause.by)
+      writer.key("since")
+      writer.time(pause.since)
+      writer.endObject()
+    }
+    writer.endObject()
     writer.endObject()
     writeActive(to: &writer)
     writeLimits(to: &writer)

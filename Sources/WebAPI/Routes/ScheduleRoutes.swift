@@ -89,12 +89,8 @@ enum ScheduleRoutes {
         wait = duration
       }
       _ = try await call.read { reader in try known(name, reader) }
-      let outcomes = try await call.state.desk.ask("run-schedule", for: call.identity?.subject ?? "") { writer in
-        writer.key("jobs")
-        writer.beginArray()
-        writer.string(name)
-        writer.endArray()
-      }
+      let outcomes = try await call.state.desk.ask(
+        "run-schedule", about: [name], for: call.identity?.subject ?? "")
       guard let outcome = outcomes.first else { throw Problem(.conflict, "refused", "the daemon made no job") }
       if let failure = outcome.failure { throw failure }
       return try await answer(outcome.job, wait, call)
@@ -116,20 +112,8 @@ enum ScheduleRoutes {
       if verb == "enable", let settings = row.settings, !settings.enabled {
         throw Problem(.conflict, "disabled_in_file", "its file says enabled = false; take that line away")
       }
-      _ = try await call.state.desk.ask(verb, for: call.identity?.subject ?? "") { writer in
-        writer.key("jobs")
-        writer.beginArray()
-        writer.string(name)
-        writer.endArray()
-      }
-      return call.json { writer in
-        writer.beginObject()
-        writer.key("name")
-        writer.string(name)
-        writer.key("enabled")
-        writer.bool(verb == "enable")
-        writer.endObject()
-      }
+      _ = try await call.state.desk.ask(verb, about: [name], for: call.identity?.subject ?? "")
+      return call.json("name", name, "enabled", verb == "enable")
     }
   }
 

@@ -13,11 +13,12 @@ enum TypeRoutes {
       Operation("listTypes", "Every type: its handler, limits, numbers.", answers: [(200, "They.", [.ref("Types")])])
     ) { call in
       try call.query.expect([])
-      let numbers = try await call.state.history { index, _, now -> (Rollup, [String: [Double?]]) in
+      let figures = try await call.state.history { index, _, now -> Figures in
         let day = now.wholeSeconds / 86_400
-        return (index.rollup(from: day - 6, to: day), index.hourlyRuns(now: now))
+        return Figures(
+          week: index.rollup(from: day - 6, to: day), hours: index.hourlyRuns(now: now), pauses: index.pauses)
       }.answer
-      let bytes = try await call.read { reader in document(reader, numbers.0, numbers.1) }
+      let bytes = try await call.read { reader in document(reader, figures) }
       return call.json(.ok, bytes)
     },
     turn("pause", "Start no more jobs of this type (all: of any); running ones go on."),
@@ -41,29 +42,27 @@ enum TypeRoutes {
       guard isKnown, type == "all" || JobType.isValid(type) else {
         throw Problem(.notFound, "no_such_type", "there is no type of that name", key: "type")
       }
-      _ = try await call.state.desk.ask(verb, for: call.identity?.subject ?? "") { writer in
-        if type == "all" {
+      let (desk, subject) = (call.state.desk, call.identity?.subject ?? "")
+      if type == "all" {
+        _ = try await desk.ask(verb, for: subject) { writer in
           writer.key("all")
           writer.bool(true)
-        } else {
-          writer.key("types")
-          writer.beginArray()
-          writer.string(type)
-          writer.endArray()
         }
+      } else {
+        _ = try await desk.ask(verb, "types", about: [type], for: subject)
       }
-      return call.json { writer in
-        writer.beginObject()
-        writer.key("type")
-        writer.string(type)
-        writer.key("paused")
-        writer.bool(verb == "pause")
-        writer.endObject()
-      }
+      return call.json("type", type, "paused", verb == "pause")
     }
   }
 
-  private static func document(_ reader: SpoolReader, _ week: Rollup, _ hours: [String: [Double?]]) -> [UInt8] {
+  /// What the log says of all types.
+  private struct Figures: Sendable {
+    var week: Rollup
+    var hours: [String: [Double?]]
+    var pauses: [String: Pause]
+  }
+
+  private static func document(_ reader: SpoolReader, _ figures: Figures) -> [UInt8] {
     let configuration = reader.configuration ?? Configuration()
     let names = Set(configuration.handlers.keys).union(configuration.brokenHandlers.keys)
       .union(reader.status?.types.keys.map { $0 } ?? []).sorted()
@@ -75,7 +74,8 @@ enum TypeRoutes {
       TypeRow(
         name: name, handler: configuration.handlers[name],
         problem: configuration.brokenHandlers[name]?.first?.description,
-        status: reader.status?.types[name], numbers: week.types[name], hours: hours[name], paused: paused(name, reader)
+        status: reader.status?.types[name], numbers: figures.week.types[name], hours: figures.hours[name],
+        isPaused: isPaused(name, reader), pause: figures.pauses[name]
       ).write(to: &writer)
     }
     writer.endArray()
@@ -83,7 +83,7 @@ enum TypeRoutes {
     return writer.bytes
   }
 
-  private static func paused(_ type: String, _ reader: SpoolReader) -> Bool {
+  private static func isPaused(_ type: String, _ reader: SpoolReader) -> Bool {
     // The file, not what the daemon published a moment ago: who has just paused wants to see it.
     reader.spool.hasRoot("ctl/pause.\(type)")
   }
@@ -97,7 +97,8 @@ private struct TypeRow {
   var status: DaemonStatus.TypeStatus?
   var numbers: Rollup.OfType?
   var hours: [Double?]?
-  var paused: Bool
+  var isPaused: Bool
+  var pause: Pause?
 
   func write(to writer: inout JSONWriter) {
     writer.beginObject()
@@ -109,7 +110,13 @@ private struct TypeRow {
     writer.key("waiting")
     writer.int(status?.waiting ?? 0)
     writer.key("paused")
-    writer.bool(paused)
+    writer.bool(isPaused)
+    if isPaused, let pause {
+      writer.key("paused_by")
+      writer.string(pause.by)
+      writer.key("paused_since")
+      writer.time(pause.since)
+    }
     writer.key("circuit")
     writer.string(status?.circuit.map { $0.until == nil ? "half-open" : "open" } ?? "closed")
     if let problem = problem ?? status?.broken {

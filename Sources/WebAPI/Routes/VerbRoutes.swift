@@ -109,7 +109,8 @@ enum VerbRoutes {
   private static let bulk = Route(
     .post, "/v1/jobs/bulk", .operate,
     Operation(
-      "bulkJobs", "One verb on all jobs that a filter matches, or that are named; with dry_run only counted.",
+      "bulkJobs",
+      "One verb on all jobs that a filter matches and the verb fits, or that are named; with dry_run only counted.",
       body: [.ref("Bulk")], answers: [(200, "What was matched and done.", [.ref("BulkDone")])], problems: [413, 503])
   ) { call in
     try call.query.expect([])
@@ -118,9 +119,10 @@ enum VerbRoutes {
     if request.verb == .purge, identity.role != .admin {
       throw Problem(.forbidden, "forbidden", "only the role admin may delete", key: "do")
     }
-    let (ids, sample) = try await request.jobs(call)
+    let selection = try await request.jobs(call)
+    let ids = selection.ids
     var done = 0
-    var refused: [(id: String, detail: String)] = []
+    var refused = selection.refused
     if !request.isDryRun {
       for outcome in try await call.state.desk.perform(request.verb, ids, for: identity.subject) {
         if let failure = outcome.failure { refused.append((outcome.job, failure.detail)) } else { done += 1 }
@@ -145,7 +147,7 @@ enum VerbRoutes {
       writer.endArray()
       writer.key("sample")
       writer.beginArray()
-      for row in sample { row.write(to: &writer) }
+      for row in selection.sample { row.write(to: &writer) }
       writer.endArray()
       writer.endObject()
     }
@@ -210,27 +212,59 @@ private struct BulkRequest: Sendable {
     return try JobListRoutes.query(query)
   }
 
-  /// The jobs it is about, and the first few of them as rows.
-  func jobs(_ call: Call) async throws -> (ids: [String], sample: [JobRow]) {
+  /// What it is about.
+  struct Selection: Sendable {
+    var ids: [String]
+    /// The first few of them as rows.
+    var sample: [JobRow]
+    /// Only where nothing is to be done: what is done finds out by itself.
+    var refused: [(id: String, detail: String)] = []
+  }
+
+  func jobs(_ call: Call) async throws -> Selection {
+    let verb = verb
     if let ids {
       for id in ids where !JobID.isValid(id) { throw Problem.parameter("ids", "\(id) is no job id") }
-      let sample = try await call.read { reader -> [JobRow] in
+      let isDryRun = isDryRun
+      return try await call.read { reader -> Selection in
+        var found = Selection(ids: ids, sample: [])
+        if isDryRun { (found.ids, found.refused) = try BulkRequest.sorted(ids, for: verb, reader.spool) }
         let parents = Parents(reader)
-        return try ids.prefix(10).compactMap { id in try reader.file(id).map { try reader.row($0, parents) } }
+        found.sample = try found.ids.prefix(10).compactMap { id in
+          try reader.file(id).map { try reader.row($0, parents) }
+        }
+        return found
       }
-      return (ids, sample)
     }
-    let query = filter
+    var query = filter
+    query.within = verb.states
+    let wanted = query
     let (answer, isComplete) = try await call.state.history { index, status, now in
-      var first = query
+      var first = wanted
       first.limit = 10
-      return (index.ids(query, limit: BulkRequest.most, now: now), index.page(first, status: status, now: now).rows)
+      return (index.ids(wanted, limit: BulkRequest.most, now: now), index.page(first, status: status, now: now).rows)
     }
     guard isComplete else {
       var problem = Problem(.serviceUnavailable, "loading", "the audit log is still being read; try again")
       problem.retryAfter = 2
       throw problem
     }
-    return (answer.0, answer.1)
+    return Selection(ids: answer.0, sample: answer.1)
+  }
+
+  /// Which of the named jobs the verb fits, and what is to be said of the others.
+  private static func sorted(
+    _ ids: [String], for verb: OperatorVerb, _ spool: Spool
+  ) throws(SpoolError) -> ([String], [(id: String, detail: String)]) {
+    var fitting: [String] = []
+    var refused: [(id: String, detail: String)] = []
+    for id in ids {
+      guard let state = try spool.state(of: id) else {
+        refused.append((id, Problem.noSuchJob(id).detail))
+        continue
+      }
+      if verb.states.contains(state) { fitting.append(id) } else { refused.append((id, "it is in \(state.rawValue)")) }
+    }
+    return (fitting, refused)
   }
 }
