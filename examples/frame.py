@@ -113,13 +113,14 @@ class Example(daemon.Spool):
             if old not in text:
                 check(False, f"{file} has: {old}")
             text = text.replace(old, new)
-        reloaded = len(self.reloads())
+        reloaded = self.reloads()
         self.configure(text, file)
         if self.process:
-            until(lambda: len(self.reloads()) > reloaded, f"{file} is read again", every=0.1)
+            until(lambda: self.reloads() > reloaded, f"{file} is read again", every=0.1)
 
     def reloads(self):
-        return [event for event in self.audit() if event["event"] == "config_reloaded"]
+        """How often it has read its configuration again, as it says; the audit log of a long history takes long to read."""
+        return self.said().count(b"configuration reloaded") if os.path.exists(self.log) else 0
 
     def serve(self):
         """The daemon with its web program, on a port of its own; `http` then calls it as an admin."""
