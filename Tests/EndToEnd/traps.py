@@ -26,7 +26,8 @@ with Spool(config='rescan = "1s"\nmax_jobs = 4') as spool:
     spool.handler("again", "exit 1", 'max_attempts = 2\ndelays = ["200ms"]')
     spool.start()
 
-    # The name of the object that stands for a refused file.
+    # In tmp/, where a producer may create any name, the daemon creates none that could be foreseen: what lies there under the
+    # names it uses in cur/ is nobody's business.
     os.mkfifo(spool.at("tmp", ".bare.fifo"))
     spool.drop("fifo", b"{nonsense")
     spool.wait("fifo", "dead", patience=15)
@@ -46,8 +47,12 @@ with Spool(config='rescan = "1s"\nmax_jobs = 4') as spool:
     spool.drop("folder", b"{nonsense")
     spool.wait("folder", "dead", patience=15)
     passes(spool, "after-bare")
+    for name in ("fifo", "link", "symlink"):
+        os.unlink(spool.at("tmp", f".bare.{name}"))
+    os.rmdir(spool.at("tmp", ".bare.folder", "full"))
+    os.rmdir(spool.at("tmp", ".bare.folder"))
 
-    # The name of the copy of a file that is not ours alone.
+    # The same for the copy of a file that is not ours alone.
     os.makedirs(spool.at("tmp", ".adopt.adopted", "full"))
     staged = spool.at("tmp", "adopted.json")
     with open(staged, "w") as file:
@@ -57,6 +62,8 @@ with Spool(config='rescan = "1s"\nmax_jobs = 4') as spool:
     passes(spool, "after-adopt")
     spool.wait("adopted", patience=15)
     os.unlink(spool.at("tmp", "second-name"))
+    os.rmdir(spool.at("tmp", ".adopt.adopted", "full"))
+    os.rmdir(spool.at("tmp", ".adopt.adopted"))
 
     # A directory where the job has to go back to.
     spool.handler("waits", 'while [ ! -e "$JOBSPOOL_DIR/go" ]; do sleep 0.05; done; exit 1', 'max_attempts = 2\ndelays = ["200ms"]')
