@@ -106,7 +106,7 @@ struct OperatorTests {
   }
 
   @Test(
-    "a delayed job whose hold meets a full disk waits on, as it was dropped", arguments: ["write", "append", "sync"])
+    "a delayed job whose hold meets a full disk waits on, as it was dropped", arguments: ["write", "append"])
   func holdOnFullDisk(_ call: String) throws {
     let text = "{\"type\":\"t\",\"delay\":\"1h\"}\n"
     try test.drop("a", text)

@@ -48,7 +48,8 @@ read -r job
 echo '{"stage":"one","progress":50}' >&3
 echo "attempt $JOBSPOOL_ATTEMPT" >&2
 case $job in *never*) exit 65 ;; esac
-[ "$JOBSPOOL_ATTEMPT" -gt 1 ] || exit 75
+# Half of them, or the type would rest for failing on end.
+case $JOBSPOOL_ID in *[02468]) [ "$JOBSPOOL_ATTEMPT" -gt 1 ] || exit 75 ;; esac
 echo '{"fine":true}'
 """
 
@@ -84,8 +85,8 @@ class Soak:
         spool.handler("quick", WORKER, 'mode = "worker"\nprocesses = 2\nconcurrency = 8\nmax_attempts = 4',
                       interpreter=sys.executable + " -S")
         spool.handler("flaky", FLAKY, 'concurrency = 3\ndelays = ["500ms", "1s"]')
-        spool.handler("rated", "cat", 'concurrency = 4\nrate = { limit = 30, per = "10s" }')
-        spool.handler("long", "sleep 2; cat", 'concurrency = 3\ngrace = "1s"\ntimeout = "20s"')
+        spool.handler("rated", "cat", 'concurrency = 4\nrate = { limit = 60, per = "10s" }')
+        spool.handler("long", "sleep 0.5; cat", 'concurrency = 3\ngrace = "1s"\ntimeout = "20s"')
         spool.handler("tick", "cat", "concurrency = 1")
         spool.configure('cron = "*/5 * * * * *"\ntype = "tick"\npayload = { a = 1 }\n', "schedules/often.toml")
 
