@@ -96,7 +96,7 @@ extension Engine {
       }
       turnSoon()
     }
-    if controlIsDue { scanControl() }
+    if controlIsDue { scanControl() } else { takeRequests() }
     finishBatches()
   }
 

@@ -167,7 +167,9 @@ extension Recovery {
   func completeEdits() throws(SpoolError) -> Int {
     var ids: [String] = []
     try Scan.names(of: .tmp, in: transitions.spool) { name in
-      if name.hasPrefix(Transitions.editPrefix) { ids.append(String(name.dropFirst(Transitions.editPrefix.count))) }
+      // What is not ours is no copy: producers may put anything here under any name, and the sweeper sees to it.
+      guard name.hasPrefix(Transitions.editPrefix), transitions.isOurs(staged: name) else { return }
+      ids.append(String(name.dropFirst(Transitions.editPrefix.count)))
     }
     guard !ids.isEmpty else { return 0 }
     let traces = try AuditReader.traces(of: Set(ids), in: transitions.spool)

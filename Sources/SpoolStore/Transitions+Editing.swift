@@ -12,6 +12,12 @@ extension Transitions {
     (try? JobScanner.scan(bytes))?.record?.submittedBy?.uid
   }
 
+  /// A regular file of ours with no other name lies in `tmp/` under this one.
+  func isOurs(staged name: String) -> Bool {
+    guard let status = try? syscalls.status(spool.descriptor(Spool.Folder.tmp), name) else { return false }
+    return status.kind == .regular && status.uid == uid && status.links == 1
+  }
+
   /// Writes the edited file, whole and durable, beside the spool's folders of jobs.
   func stageEdit(_ id: String, _ bytes: [UInt8]) throws(SpoolError) {
     let name = "\(Transitions.editPrefix)\(id)"
