@@ -100,7 +100,7 @@ extension Engine {
       }
       turnSoon()
     }
-    if controlIsDue { scanControl() }
+    if controlIsDue { scanControl() } else { takeRequests() }
     finishBatches()
   }
 

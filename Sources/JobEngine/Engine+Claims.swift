@@ -215,14 +215,16 @@ extension Engine {
     guard !isLowOnDisk, drain == .no else { return }
     let now = effects.now()
     var budget = 256
-    while budget > 0, settling.count < Limits.settlesWaiting, let id = agenda.nextForJudgement() {
+    while budget > 0, settling.count < Limits.settlesWaiting, settling.fresh.count < Limits.refusalsPerTurn,
+      let id = agenda.nextForJudgement()
+    {
       budget -= 1
       do throws(SpoolError) { try judge(id, now: now) } catch {
         incoming.append(id)
         return troubled(error)
       }
     }
-    if budget == 0 { turnSoon() }
+    if budget == 0 || settling.fresh.count >= Limits.refusalsPerTurn { turnSoon() }
   }
 
   private func judge(_ id: String, now: WallTime) throws(SpoolError) {

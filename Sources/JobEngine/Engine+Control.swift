@@ -21,15 +21,25 @@ extension Engine {
   /// Reads the state files; at the start, before anything is claimed.
   func readSwitches() { scanControl() }
 
-  /// Looks at everything in `ctl/`.
+  /// Looks at everything in `ctl/`, unless it is too soon to do that again: then later, of itself.
   func scanControl() {
     controlIsDue = false
+    let began = EventLoop.now
+    guard began >= controlQueue.nextScan else {
+      guard !controlQueue.isScheduled else { return }
+      controlQueue.isScheduled = true
+      loop.after(controlQueue.nextScan - began) { [unowned self] in
+        controlQueue.isScheduled = false
+        controlIsDue = true
+      }
+      return
+    }
     var switches: [String] = []
     var requests: [String] = []
     do throws(SpoolError) {
       try Scan.names(of: .ctl, in: spool) { name in
         if name.hasSuffix(".json"), !name.hasPrefix(".") {
-          requests.append(name)
+          if !answered.contains(name) { requests.append(name) }
         } else if Engine.isSwitch(name) {
           switches.append(name)
         }
@@ -38,7 +48,8 @@ extension Engine {
       return troubled(error)
     }
     applySwitches(switches.filter { isAllowed(toSwitch: $0) })
-    for name in requests.sorted() { takeRequest(name) }
+    queue(requests, since: began)
+    takeRequests()
   }
 
   /// The switches alone, after a request has turned one.
@@ -59,7 +70,8 @@ extension Engine {
   /// A switch by somebody who may not is removed, and the log says who tried.
   private func isAllowed(toSwitch name: String) -> Bool {
     guard let status = try? spool.syscalls.status(spool.descriptor(Spool.Folder.ctl), name) else { return false }
-    if accounts.isOperator(status.uid) {
+    // A second name may have been given to a file of an operator's by whoever may write here.
+    if accounts.isOperator(status.uid), status.links == 1 || status.kind == .directory {
       switchOwners[name] = accounts.name(of: status.uid)
       return true
     }
@@ -105,7 +117,7 @@ extension Engine {
 
   // MARK: Requests
 
-  private func takeRequest(_ name: String) {
+  func takeRequest(_ name: String) {
     guard !requests.contains(where: { $0.name == name }), !answered.contains(name) else { return }
     let bytes: [UInt8]
     let uid: UInt32
@@ -117,14 +129,15 @@ extension Engine {
       uid = status.uid
       // Anybody who may submit may ask; only an operator has reason to ask for very much at once.
       let limit = accounts.isOperator(uid) ? 16 : 1
-      guard status.kind == .regular, status.size <= limit << 20 else {
-        return discard(name, accounts.name(of: uid), "no regular file of at most \(limit) MiB")
+      guard status.kind == .regular, status.links == 1, status.size <= limit << 20 else {
+        return discard(name, accounts.name(of: uid), "no regular file of one name and at most \(limit) MiB")
       }
       bytes = try spool.syscalls.read(fd, count: status.size, offset: 0)
     } catch {
       switch error {
       case .noEntry: return
-      case Errno(ELOOP), .access, .permission, Errno(ENXIO):
+      // EAGAIN: its owner holds a lease on it (fcntl(2), F_SETLEASE).
+      case Errno(ELOOP), .access, .permission, Errno(ENXIO), Errno(EAGAIN):
         return discard(name, "unknown", "cannot be read: \(error.message)")
       default:
         return troubled(SpoolError(doing: "reading the request", path: "\(spool.path)/ctl/\(name)", error))
@@ -183,6 +196,11 @@ extension Engine {
       return answer(name, refusal: SpoolError(.system, "\"jobs\": expected a list of ids"), code: "bad_request")
     }
     let ids = jobs.compactMap(\.string)
+    guard isOperator || ids.count <= Limits.idsAsked else {
+      return answer(
+        name, refusal: SpoolError(.system, "\"jobs\": \(Limits.idsAsked) ids are the most for who is no operator"),
+        code: "bad_request")
+    }
     var pending = ControlRequest(name: name)
     var refused = 0
     if known == .requeue, isOperator { prove(ids.filter(JobID.isValid)) }
@@ -200,7 +218,7 @@ extension Engine {
         continue
       }
       do throws(SpoolError) {
-        if let state = try perform(known, id, by: who) {
+        if let state = try perform(known, id, by: who, for: isOperator ? nil : uid) {
           pending.results.append((id, .success(state.state)))
         } else {
           pending.open.insert(id)
@@ -254,7 +272,12 @@ extension Engine {
   private struct Rest { var state: JobState? }
 
   /// Does it at once, or begins it and returns nil: then `answerCancelled` tells when it has come to rest.
-  private func perform(_ verb: OperatorVerb, _ id: String, by who: String) throws(SpoolError) -> Rest? {
+  ///
+  /// - Parameter owner: who asks, when he may do this only with what is his. Where producers may write, the file may be
+  ///   another than a moment ago.
+  private func perform(
+    _ verb: OperatorVerb, _ id: String, by who: String, for owner: UInt32?
+  ) throws(SpoolError) -> Rest? {
     status.touch()
     if verb == .cancel {
       if let attempt = attempt(of: id) {
@@ -264,11 +287,20 @@ extension Engine {
         if running[id] != nil { runner.stop(id, reason: .cancelled) }
         return nil
       }
-      if occupied[id] == nil, try spool.exists(id, in: .new) { return try cancelWaiting(id, by: who) }
+      if occupied[id] == nil, try spool.exists(id, in: .new) {
+        guard try !isTwin(id) else {
+          throw SpoolError(
+            .wrongState, "another file was dropped under the id \(id), which is taken; it is judged by itself")
+        }
+        return try cancelWaiting(id, by: who, for: owner)
+      }
       if occupied[id] == nil, try spool.exists(id, in: .hold) {
+        guard owner.map({ owns(id, $0, in: .hold) }) ?? true else {
+          throw SpoolError(.denied, "\(who) may not cancel \(id)")
+        }
         // By the way of all settles, which a full disk only delays.
         try transitions.unhold(id, type: nil, at: effects.now(), by: who)
-        return try cancelWaiting(id, by: who)
+        return try cancelWaiting(id, by: who, for: owner)
       }
     }
     var work = Operator(
@@ -287,7 +319,7 @@ extension Engine {
     return Rest(state: state)
   }
 
-  private func cancelWaiting(_ id: String, by who: String) throws(SpoolError) -> Rest? {
+  private func cancelWaiting(_ id: String, by who: String, for owner: UInt32?) throws(SpoolError) -> Rest? {
     guard let claim = try transitions.claim(id, limit: settings.daemon.maxJobBytes) else {
       throw SpoolError(.noSuchJob, "\(id) is not waiting any more")
     }
@@ -306,7 +338,13 @@ extension Engine {
         return nil
       }
     }
-    let record = JobRecord.taken(from: claim, submitter: submitter(claim.uid), node: node)
+    var record = JobRecord.taken(from: claim, submitter: submitter(claim.uid), node: node)
+    if let owner, record.submittedBy?.uid != owner, case .success = claim.content {
+      operators[id] = nil
+      record.state = .new
+      settling.add(Settlement(claim, .release, record))
+      throw SpoolError(.denied, "\(who) may not cancel \(id)")
+    }
     let error = JobError(code: "cancelled", message: "cancelled by \(who) before it ran")
     bury(claim, record, .cancelled, error, .cancel, now: effects.now())
     return nil
@@ -317,113 +355,6 @@ extension Engine {
     for index in requests.indices.reversed() where requests[index].open.remove(id) != nil {
       requests[index].results.append((id, .success((try? spool.state(of: id)) ?? nil)))
       if requests[index].open.isEmpty { answer(requests.remove(at: index)) }
-    }
-  }
-
-  // MARK: Answers
-
-  private func deny(_ name: String, _ who: String, _ what: String) {
-    refuse(name, who, "may not \(what)")
-    answer(name, refusal: SpoolError(.denied, "\(who) may not \(what)"), code: SpoolError.Code.denied.name)
-  }
-
-  private func refuse(_ name: String, _ who: String, _ why: String) {
-    logger.warning("ctl/\(name) by \(who) refused: \(why)")
-    do throws(SpoolError) {
-      try transitions.audit.append(.refused, at: effects.now(), by: who) { writer in
-        writer.key("file")
-        writer.string(name)
-        writer.key("reason")
-        writer.string(why)
-      }
-    } catch {
-      troubled(error)
-    }
-  }
-
-  /// Refuses what is no request and takes it away, or it would be refused again with every look.
-  private func discard(_ name: String, _ who: String, _ why: String) {
-    refuse(name, who, why)
-    removeControl(name)
-  }
-
-  func answer(_ name: String, refusal: SpoolError, code: String) {
-    var writer = JSONWriter()
-    writer.beginObject()
-    writer.key("ok")
-    writer.bool(false)
-    writer.key("code")
-    writer.string(code)
-    writer.key("message")
-    writer.string(refusal.description)
-    writer.endObject()
-    reply(name, writer.bytes)
-  }
-
-  func answer(_ request: ControlRequest) {
-    var writer = JSONWriter()
-    writer.beginObject()
-    writer.key("ok")
-    writer.bool(true)
-    writer.key("results")
-    writer.beginArray()
-    for (index, (id, result)) in request.results.enumerated() {
-      writer.beginObject()
-      writer.key("job")
-      writer.string(id)
-      if index < request.schedules.count {
-        writer.key("schedule")
-        writer.string(request.schedules[index])
-      }
-      writer.key("ok")
-      switch result {
-      case .success(let state):
-        writer.bool(true)
-        if let state {
-          writer.key("state")
-          writer.string(state.rawValue)
-        }
-      case .failure(let error):
-        writer.bool(false)
-        writer.key("code")
-        writer.string(error.code.name)
-        writer.key("message")
-        writer.string(error.description)
-      }
-      writer.endObject()
-    }
-    writer.endArray()
-    writer.endObject()
-    reply(request.name, writer.bytes)
-  }
-
-  /// The answer appears whole, then the request goes.
-  private func reply(_ name: String, _ bytes: [UInt8]) {
-    let ctl = spool.descriptor(Spool.Folder.ctl)
-    let stem = name.dropLast(5)
-    do throws(Errno) {
-      // Whoever may ask may also put a pipe there, which would hold the daemon.
-      do throws(Errno) { try spool.syscalls.unlink(ctl, ".\(stem).reply") } catch {
-        guard error == .noEntry else { throw error }
-      }
-      let fd = try spool.syscalls.open(
-        ctl, ".\(stem).reply", flags: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o640)
-      defer { spool.syscalls.close(fd) }
-      try spool.syscalls.write(fd, bytes + [0x0A], offset: 0)
-      try spool.syscalls.share(fd, with: try? spool.syscalls.status(ctl, name).uid)
-      try spool.syscalls.rename(ctl, ".\(stem).reply", to: ctl, "\(stem).reply", replacing: true)
-    } catch {
-      logger.warning("cannot answer ctl/\(name): \(error.message)")
-    }
-    removeControl(name)
-  }
-
-  func removeControl(_ name: String) {
-    do throws(Errno) { try spool.syscalls.unlink(spool.descriptor(Spool.Folder.ctl), name) } catch {
-      guard error != .noEntry else { return }
-      // It cannot be taken away; at least it is not carried out again and again.
-      answered.insert(name)
-      logger.warning("cannot remove ctl/\(name): \(error.message)")
     }
   }
 }

@@ -5,11 +5,12 @@ internal import JobModel
 internal import SpoolStore
 
 extension Engine {
-  func owns(_ id: String, _ uid: UInt32) -> Bool {
+  /// Whether it is this user's job; the one in `folder`, if that is given.
+  func owns(_ id: String, _ uid: UInt32, in folder: JobState? = nil) -> Bool {
     if let attempt = attempt(of: id) {
       return attempt.record.submittedBy?.uid == uid
     }
-    guard let state = try? spool.state(of: id),
+    guard let state = folder ?? (try? spool.state(of: id)),
       let status = try? spool.syscalls.status(spool.descriptor(state), JobID.fileName(id))
     else { return false }
     if status.uid == uid { return true }

@@ -103,6 +103,7 @@ package final class Engine {
   /// Who is turning a switch by a request at this moment.
   var switchActors: [String: String] = [:]
   var controlIsDue = false
+  var controlQueue = ControlQueue()
   var statusIsScheduled = false
   let startedAt: WallTime
   /// Until when claims are synced before their handlers start.

@@ -53,6 +53,10 @@ final class Strays {
     var sessions: Set<pid_t>
     /// Ids of the jobs and workers that run now, this one not included.
     var running: () -> [String]
+    /// The last look met a process of which nobody could tell whose it is.
+    fileprivate var isUnsure = false
+    /// Looks that are left for such a process.
+    fileprivate var looks = 4
 
     init(id: String, mark: String, leader: pid_t, token: String, running: @escaping () -> [String]) {
       self.id = id
@@ -69,7 +73,14 @@ final class Strays {
   func clear(_ remains: Remains, done: @escaping () -> Void) {
     var remains = remains
     let found = look(&remains)
-    guard !found.isEmpty else { return done() }
+    guard !found.isEmpty else {
+      // In the middle of exec(2) a process has no environment: whose it is shows in a moment, and then it must not have
+      // been given to another job.
+      guard remains.isUnsure, remains.looks > 0 else { return done() }
+      remains.looks -= 1
+      loop.after(.milliseconds(5)) { [self, remains] in clear(remains, done: done) }
+      return
+    }
     var waiting = 0
     var starting = true
     let step: () -> Void = { [self, remains] in
@@ -118,6 +129,7 @@ final class Strays {
       var found: [pid_t] = []
       var unclear: Set<pid_t> = []
       var hasReaped = false
+      remains.isUnsure = false
       for pid in strangers {
         guard let entry = ProcessTable.entry(pid) else { continue }
         if entry.isZombie {
@@ -131,6 +143,7 @@ final class Strays {
         } else if !ProcessTable.environment(of: pid, names: "JOBSPOOL_TOKEN") {
           // Somebody's without an environment, or one that is ending right now: that goes first, its children last.
           unclear.insert(pid)
+          remains.isUnsure = true
           if ownsProcess {
             var jobs = suspects[pid] ?? Set(remains.running())
             jobs.remove(remains.id)

@@ -11,6 +11,14 @@ package enum Limits {
   package static let settlesWaiting = 1024
   /// Up to so many copies of adopted files are synced one by one.
   package static let copiesSyncedAlone = 4
+  /// Files refused in one turn of the engine, each of which costs a sync: good jobs that came in meanwhile do not wait for all.
+  package static let refusalsPerTurn = 32
+  /// Ids in one request to cancel, by who is no operator.
+  package static let idsAsked = 1000
+  /// Requests of others than operators that are remembered between two looks into `ctl/`.
+  package static let requestsQueued = 4096
+  /// How long requests are carried out before jobs have their turn.
+  package static let requestsMilliseconds = 10
   /// Attempts kept in a record, newest last.
   package static let attemptsKept = 100
   /// A record up to this size is repeated in the audit line; the log alone then completes a file that a power cut tore.

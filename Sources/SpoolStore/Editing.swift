@@ -175,7 +175,9 @@ extension Recovery {
   private func completeEdits(in staging: Spool.Folder) throws(SpoolError) -> Int {
     var ids: [String] = []
     try Scan.names(of: staging, in: transitions.spool) { name in
-      if name.hasPrefix(Transitions.editPrefix) { ids.append(String(name.dropFirst(Transitions.editPrefix.count))) }
+      // What is not ours is no copy: producers may put anything into tmp/ under any name, and the sweeper sees to it.
+      guard name.hasPrefix(Transitions.editPrefix), transitions.isOurs(name, in: staging) else { return }
+      ids.append(String(name.dropFirst(Transitions.editPrefix.count)))
     }
     guard !ids.isEmpty else { return 0 }
     let traces = try AuditReader.traces(of: Set(ids), in: transitions.spool)

@@ -44,6 +44,8 @@ extension Spool {
     } catch {
       switch error {
       case .noEntry: return .gone
+      // Its owner holds a lease on it (fcntl(2), F_SETLEASE): only his own job waits for that.
+      case Errno(EAGAIN): return .young
       case .access, .permission, Errno(ELOOP), Errno(ENXIO), Errno(ENOTDIR): return .faulty
       default: throw SpoolError(doing: "looking at the job", path: path(of: id, in: .new), error)
       }

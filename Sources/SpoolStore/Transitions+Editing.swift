@@ -21,6 +21,12 @@ extension Transitions {
     (try? JobScanner.scan(bytes))?.record?.submittedBy?.uid
   }
 
+  /// A regular file of ours with no other name lies there under this one.
+  func isOurs(_ name: String, in folder: Spool.Folder) -> Bool {
+    guard let status = try? syscalls.status(spool.descriptor(folder), name) else { return false }
+    return status.kind == .regular && status.uid == uid && status.links == 1
+  }
+
   /// Writes the edited file, whole and durable, where no producer may create names.
   func stageEdit(_ id: String, _ bytes: [UInt8]) throws(SpoolError) {
     let name = "\(Transitions.editPrefix)\(id)"

@@ -31,7 +31,7 @@ package final class Transitions {
   /// The machine went down with a daemon at work: a file of ours may hold part of a record that no line tells of. While this
   /// is set, such a file is put back to what its producer wrote before it is judged.
   package var mendsTorn = false
-  private let uid = geteuid()
+  let uid = geteuid()
 
   package init(_ spool: Spool, audit: AuditLog) {
     self.spool = spool
@@ -104,12 +104,7 @@ package final class Transitions {
     case .regular: break
     case .directory:
       // It became one between the look and the rename. It is no job; back to where it was.
-      do throws(Errno) {
-        try syscalls.rename(
-          cur, name, to: spool.descriptor(JobState.new), JobID.fileName(twinOf ?? id), replacing: false)
-      } catch {
-        throw SpoolError(doing: "putting a directory back", path: path, error)
-      }
+      try putBackUnread(id, as: twinOf ?? id)
       return nil
     case .symbolicLink:
       return refused(JobProblem(.specialFile, "a symbolic link; a job must be a regular file"))
@@ -125,6 +120,11 @@ package final class Transitions {
     do throws(Errno) {
       fd = try syscalls.open(cur, name, flags: (isOurs ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK, mode: 0)
     } catch {
+      if error == Errno(EAGAIN) {
+        // Since the look its owner took a lease on it (fcntl(2), F_SETLEASE); it waits until he gives it up.
+        try putBackUnread(id, as: twinOf ?? id)
+        return nil
+      }
       if error == .access || error == .permission {
         return refused(
           JobProblem(
@@ -185,6 +185,17 @@ package final class Transitions {
       id: id, twinOf: twinOf, fd: fd, content: content, uid: status.uid,
       firstSeen: WallTime(microseconds: status.changed), size: bytes.count, sha256: sha256, isSealed: isSealed,
       adoption: adoption, syscalls: syscalls)
+  }
+
+  /// What was claimed and is nothing to take up goes back to where it was.
+  private func putBackUnread(_ id: String, as name: String) throws(SpoolError) {
+    do throws(Errno) {
+      try syscalls.rename(
+        spool.descriptor(JobState.cur), JobID.fileName(id), to: spool.descriptor(JobState.new), JobID.fileName(name),
+        replacing: false)
+    } catch {
+      throw SpoolError(doing: "putting back what is no job", path: spool.path(of: id, in: .cur), error)
+    }
   }
 
   private func syncCur() throws(SpoolError) {

@@ -72,17 +72,7 @@ enum Console {
   }
 
   /// Text from elsewhere made safe for a terminal: no character that could move its cursor or change its title.
-  static func plain(_ text: some StringProtocol) -> String {
-    var safe = ""
-    for scalar in text.unicodeScalars {
-      switch scalar.value {
-      case 0x0A, 0x0D, 0x09: safe.unicodeScalars.append(" ")
-      case 0..<0x20, 0x7F..<0xA0, 0x2028, 0x2029, 0x202A...0x202E, 0x2066...0x2069: safe += "\u{FFFD}"
-      default: safe.unicodeScalars.append(scalar)
-      }
-    }
-    return safe
-  }
+  static func plain(_ text: some StringProtocol) -> String { TerminalText.plain(text) }
 
   static func shortened(_ text: String, to length: Int) -> String {
     text.count > length ? text.prefix(length - 1) + "…" : text

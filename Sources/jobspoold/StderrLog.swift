@@ -30,9 +30,8 @@ struct StderrLog: LogHandler {
     let priority = StderrLog.priority(of: event.level)
     let start = isJournal ? "<\(priority)>" : "\(Effects.wallTime().rfc3339) "
     let word = priority <= 4 && !isJournal ? "\(event.level.rawValue): " : ""
-    // A message may quote what came from outside; a line stays a line.
-    let text = event.message.description.map { $0.isNewline ? " " : $0 }
-    var line = "\(start)\(word)\(String(text))\n"
+    // A message may quote what came from outside; a line stays a line, and steers no terminal.
+    var line = "\(start)\(word)\(TerminalText.plain(event.message.description))\n"
     line.withUTF8 { _ = write(2, $0.baseAddress, $0.count) }
   }
 }

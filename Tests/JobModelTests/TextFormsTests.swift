@@ -3,6 +3,11 @@ import JobModel
 import Testing
 
 @Suite struct TextFormsTests {
+  @Test("text from elsewhere stays a line and steers no terminal")
+  func plain() {
+    #expect(TerminalText.plain("a\nb\u{1B}[31m\u{202E}c\u{7F} \u{E4}") == "a b\u{FFFD}[31m\u{FFFD}c\u{FFFD} \u{E4}")
+  }
+
   @Test(
     "durations read as documented",
     arguments: [

@@ -1,5 +1,6 @@
 /// Edits: what is replaced, what stays, and that a crash at any instant leaves the old text or the new one, with a log
 /// that says which.
+import Glibc
 import JobModel
 import SpoolStore
 import SpoolTestSupport
@@ -122,6 +123,18 @@ struct EditTests {
     #expect(String(decoding: try test.job("a", .new).original, as: UTF8.self) == EditTests.new)
     #expect(test.names(in: .cur) == [])
     #expect(test.names(in: .dead).count == (text == EditTests.old ? 0 : 1))
+  }
+
+  @Test("a folder or another's file under the name of a copy keeps no start from going on")
+  func traps() throws {
+    let test = try TestSpool()
+    try EditTests.place(test, .new)
+    #expect(mkdir("\(test.path)/tmp/.edit.folder", 0o700) == 0)
+    #expect(symlink("/etc/passwd", "\(test.path)/tmp/.edit.a") == 0)
+    try Life.recover(test)
+    #expect(test.states(of: "a") == [.new] && test.text("a", .new) == EditTests.old)
+    #expect(test.names(in: .tmp).sorted() == [".edit.a", ".edit.folder"])
+    #expect(try EditTests.edit(test) == .new)
   }
 
   @Test(
