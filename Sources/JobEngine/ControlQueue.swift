@@ -27,9 +27,9 @@ extension Engine {
     }
     controlQueue.isCut = others.count > Limits.requestsQueued
     controlQueue.names = (own.sorted() + others.prefix(Limits.requestsQueued).sorted())[...]
-    let now = EventLoop.now
-    // A tenth of the time at most goes into looking.
-    controlQueue.nextScan = now + (now - began) * 9
+    let took = EventLoop.now - began
+    // Of a folder that somebody fills, a tenth of the time at most goes into looking.
+    controlQueue.nextScan = took > .milliseconds(Limits.requestsMilliseconds) ? EventLoop.now + took * 9 : .zero
   }
 
   /// Carries out requests for a little while; the rest follows with the next turns.

@@ -181,11 +181,9 @@ package struct Agenda {
       if let poolNumber { pools[poolNumber].running += types[number].running }
       types[number].pool = poolNumber
     }
-    if let rate {
-      if rates[number]?.rate != rate { rates[number] = RateWindow(rate) }
-    } else {
-      rates[number] = nil
-    }
+    guard rates[number]?.rate != rate else { return }
+    rates[number] = rate.map { RateWindow($0) }
+    wakeAll(number)
   }
 
   /// Sets the limits of the pools; those not named any more limit nothing.
@@ -204,12 +202,17 @@ package struct Agenda {
 
   /// Forgets the starts of a type that were counted, to count them anew from the log.
   package mutating func forgetStarts(_ type: String) {
-    if let rate = rates[number(of: type)]?.rate { rates[number(of: type)] = RateWindow(rate) }
+    let number = number(of: type)
+    guard let rate = rates[number]?.rate else { return }
+    rates[number] = RateWindow(rate)
+    wakeAll(number)
   }
 
   /// A pick that counted as a start was none after all.
   package mutating func takeBack(_ pick: Pick, at now: WallTime) {
-    if let key = pick.keys.rate { rates[pick.type]?.takeBack(key, at: now) }
+    guard let key = pick.keys.rate else { return }
+    rates[pick.type]?.takeBack(key, at: now)
+    wake(ValueKey(type: pick.type, value: key))
   }
 
   /// Tells how a run of the type ended; `nil`: without a verdict on the type (handed back, or the job's own fault).
@@ -388,6 +391,7 @@ package struct Agenda {
     let slot = slots[best.slot]
     let keys = self.keys[UInt32(best.slot)] ?? .none
     popReady(best.number)
+    if let value = keys.serial { busy.insert(ValueKey(type: best.number, value: value)) }
     forget(best.slot)
     slots[best.slot].phase = .free
     names.recycle(best.slot)
@@ -395,7 +399,6 @@ package struct Agenda {
     let isTried = types[best.number].circuit.started()
     if let pool = types[best.number].pool { pools[pool].running += 1 }
     if !types[best.number].isBeside { running += 1 }
-    if let value = keys.serial { busy.insert(ValueKey(type: best.number, value: value)) }
     if let key = keys.rate { rates[best.number]?.count(key, at: now) }
     return Pick(
       id: id, type: best.number, keys: keys, firstSeen: WallTime(microseconds: slot.firstSeen),
@@ -422,13 +425,20 @@ package struct Agenda {
   package mutating func rested(_ type: TypeNumber, serial value: UInt64) {
     let key = ValueKey(type: type, value: value)
     busy.remove(key)
+    admitParked(key)
+  }
+
+  /// Lets the first of those whom a serial value held back into their type's line, when no job of the value runs. Whoever
+  /// leaves that line in another way than by a start has to let in the next.
+  private mutating func admitParked(_ key: ValueKey) {
+    guard !busy.contains(key) else { return }
     while var heap = parked.removeValue(forKey: key), let first = heap.first {
       Agenda.pop(from: &heap, slots, Agenda.isEarlier)
       if !heap.isEmpty { parked[key] = heap }
       let slot = Int(first)
       guard release(slot, ifRemoved: .parked) else { continue }
       slots[slot].phase = .ready
-      Agenda.push(slot, onto: &readyHeaps[type], slots, Agenda.isEarlier)
+      Agenda.push(slot, onto: &readyHeaps[key.type], slots, Agenda.isEarlier)
       return
     }
   }
@@ -481,8 +491,9 @@ package struct Agenda {
   private mutating func forget(_ slot: Int) {
     let phase = slots[slot].phase
     let number = Int(slots[slot].type)
-    if let key = keys.removeValue(forKey: UInt32(slot))?.rate, phase == .ready || phase == .parked {
-      wake(ValueKey(type: number, value: key))
+    if let keys = keys.removeValue(forKey: UInt32(slot)), phase == .ready || phase == .parked {
+      if let key = keys.rate { wake(ValueKey(type: number, value: key)) }
+      if let value = keys.serial { admitParked(ValueKey(type: number, value: value)) }
     }
     switch phase {
     case .ready, .scheduled, .parked, .rated, .blocked:
@@ -523,6 +534,11 @@ package struct Agenda {
     if rated[key] != nil { wakes.set(key, WallTime(seconds: 0)) }
   }
 
+  /// The same for all values of a type.
+  private mutating func wakeAll(_ number: TypeNumber) {
+    for key in rated.keys where key.type == number { wakes.set(key, WallTime(seconds: 0)) }
+  }
+
   /// Lets the first of those whom a rate held back into their type's line, when it allows a start.
   private mutating func admitNext(_ key: ValueKey, now: WallTime) {
     if rated[key] != nil, let free = rates[key.type]?.next(key.value, now: now) { return wakes.set(key, free) }
@@ -560,6 +576,7 @@ package struct Agenda {
         slots[slot].phase = .rated
         Agenda.push(slot, onto: &rated[key, default: []], slots, Agenda.isEarlier)
         wakes.set(key, free)
+        if let value = keys.serial { admitParked(ValueKey(type: number, value: value)) }
         continue
       }
       return slot

@@ -20,7 +20,7 @@ struct HouseRulesTests {
     "Sources/SpoolStore/Spool.swift": "a probe in tmp/ for RENAME_NOREPLACE",
     "Sources/SpoolStore/Control.swift": "requests in ctl/",
     "Sources/jobspool/Commands/RunOnce.swift": "its own temporary log",
-    "Sources/JobEngine/Engine+Control.swift": "requests in ctl/",
+    "Sources/JobEngine/Engine+Answers.swift": "requests in ctl/",
     "Sources/jobspool/Commands/Edit.swift": "the draft of an edit, in a folder for temporary files",
     "Sources/SpoolStore/AuditLog.swift": "audit files past their retention",
     "Sources/SpoolStore/RollupFile.swift": "rollups and how far retention has read, in log/",

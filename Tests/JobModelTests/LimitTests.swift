@@ -202,6 +202,34 @@ struct LimitTests {
     #expect(picks(&serial, now: at(61)) == ["a2"])
   }
 
+  @Test("who leaves the line lets the next of its serial value in: held up by its rate, or cancelled")
+  func handsOnSerial() {
+    var agenda = rated(1)
+    for (id, rate) in [("a", 9), ("b", 9), ("c", 8), ("d", 7)] as [(String, UInt64)] {
+      agenda.insert(id, type: "t", priority: 5, due: at(0), keys: .init(serial: 1, rate: rate), now: at(0))
+    }
+    let first = picks(&agenda, now: at(0))
+    #expect(first.count == 1)
+    agenda.rested(0, serial: 1)
+    // Of those that are left, one of a and b has to wait for its rate; the others of the value must not wait with it.
+    var started = first
+    for _ in 0..<2 {
+      started += picks(&agenda, now: at(1))
+      agenda.rested(0, serial: 1)
+    }
+    #expect(started.count == 3 && started.contains("c") && started.contains("d"))
+
+    for id in ["x", "y", "z"] {
+      agenda.insert(id, type: "t", priority: 5, due: at(2), keys: .init(serial: 2), now: at(2))
+    }
+    #expect(picks(&agenda, now: at(2)).count == 1)
+    agenda.rested(0, serial: 2)
+    let letIn = ["x", "y", "z"].first { agenda.isInLine($0) }
+    let isGone = agenda.remove(letIn ?? "")
+    #expect(isGone)
+    #expect(picks(&agenda, now: at(2)).count == 1)
+  }
+
   @Test("no job is lost whatever comes, goes and is set back", arguments: 1...10 as ClosedRange<UInt64>)
   func model(_ seed: UInt64) {
     var random = SeededRandom(seed)
