@@ -193,8 +193,13 @@ package final class EventLoop {
       for errand in round { errand() }
     }
     let found = spool_epoll_wait(epoll, &ready, Int32(ready.count), patience(timeout))
-    guard found >= 0 || errno == EINTR else { throw Failure("epoll_pwait2", errno: errno) }
-    for index in 0..<max(0, Int(found)) {
+    if found < 0 {
+      guard errno == EINTR else { throw Failure("epoll_pwait2", errno: errno) }
+      // The process stood still and goes on (signal(7), SIGCONT). What happened meanwhile comes before the timers that ran
+      // out: a handler that ended in time has no timeout.
+      return
+    }
+    for index in 0..<Int(found) {
       let event = ready[index]
       let slot = Int(UInt32(truncatingIfNeeded: event.tag))
       // An earlier callback of this round may have unwatched it, or its number may belong to a newer watch.
