@@ -79,7 +79,7 @@ package struct WorkerLine {
       self.id = id
       if scan.take(",") {
         guard scan.take("\"ok\""), scan.take(":") else { return }
-        if scan.take("true") { ok = true } else if scan.take("false") { ok = false }
+        if scan.take("true") { ok = true } else if scan.take("false") { ok = false } else { return }
       }
       isWhole = scan.take("}") && scan.isAtEnd
     }

@@ -23,7 +23,7 @@ import Testing
       ("{\"id\":\"a.b-C_9\",\"ok\":false}\r", false, true), (#"{"id":"a.b-C_9","ok":true,"result":1}"#, true, false),
       (#"{"id":"a.b-C_9","progress":1}"#, nil, false), (#"{"id":"a.b-C_9""#, nil, false),
       (#"{"id":"a.b-C_9","ok":true}}"#, true, false), (#"{"id":"a.b-C_9","ok":truer}"#, true, false),
-      (#"{"id":"a.b-C_9","ok":nul"#, nil, false),
+      (#"{"id":"a.b-C_9","ok":nul"#, nil, false), (#"{"id":"a.b-C_9","ok":}"#, nil, false),
     ] as [(String, Bool?, Bool)])
   func heads(line: String, ok: Bool?, isWhole: Bool) throws {
     let head = try #require(self.head(line))
