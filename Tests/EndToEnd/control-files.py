@@ -36,7 +36,7 @@ with Spool(config='max_jobs = 4\nrescan = "1s"') as spool:
     same((answer["ok"], answer.get("state")), (True, "dead"), "cancel of a running job")
     record = spool.record("dead", "runs")
     same((record["outcome"], record["error"]["code"]), ("cancelled", "cancelled"), f"its end: {record['error']}")
-    same(marked(spool.token()), [], "processes left when it is answered")
+    same(marked(spool.mark()), [], "processes left when it is answered")
     answer = spool.ask({"do": "cancel", "jobs": ["nowhere", "../etc", "runs", "waits"]})
     same([r["ok"] for r in answer["results"]], [False] * 4, f"cancel of what cannot be: {[r['code'] for r in answer['results']]}")
     spool.drop("finished", {"type": "echo"})

@@ -196,7 +196,7 @@ with Web(config='max_jobs = 10\nrescan = "1s"') as spool:
             kills[what] += kill_all(children(spool, "jobspool-web"))
         else:
             own = set(children(spool, "jobspool-watch") + children(spool, "jobspool-web"))
-            pids = [pid for pid in marked(Spool.token(spool)) if pid not in own]
+            pids = [pid for pid in marked(Spool.mark(spool)) if pid not in own]
             kills[what] += kill_all(random.sample(pids, min(2, len(pids))))
     load.stop()
     until(lambda: not spool.count("new", "cur"), lambda: f"rest; there are {spool.count('new', 'cur')}", 180, every=0.05)

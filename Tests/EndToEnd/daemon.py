@@ -326,7 +326,7 @@ class Spool:
             lines = dict(line.split(":", 1) for line in file)
         return int(lines["VmRSS"].split()[0]) * 1024, int(lines["VmHWM"].split()[0]) * 1024
 
-    def token(self):
+    def mark(self):
         """What marks the handlers of this spool."""
         with open(self.at("secret", "handler.token")) as file:
             return file.read().strip()
@@ -340,7 +340,7 @@ class Spool:
             self.process.wait()
         # Handlers of a daemon that was killed: nobody else ends them.
         if os.path.exists(self.at("secret", "handler.token")):
-            for pid in marked(self.token()):
+            for pid in marked(self.mark()):
                 try:
                     os.kill(pid, signal.SIGKILL)
                 except ProcessLookupError:

@@ -110,7 +110,7 @@ echo '{"progress":60,"stage":"write"}' >&3""", once)
     record = run("beats", "for n in 1 2 3 4 5 6; do echo '{\"heartbeat\":true}' >&3; sleep 0.15; done",
                  once + 'stalled_after = "500ms"')
     same(record["outcome"], "done", "one that does")
-    same(marked(spool.token()), [], "processes left after timeouts")
+    same(marked(spool.mark()), [], "processes left after timeouts")
 
     hide = ("python3 -c 'import os,time,signal\n"
             "for n in range(3):\n"
@@ -125,7 +125,7 @@ echo '{"progress":60,"stage":"write"}' >&3""", once)
     for id_, end, settings, state in (("hides", "printf left", once, "done"), ("hides-fails", "exit 65", once, "dead"),
                                       ("hides-long", "sleep 60", once + 'timeout = "1s"', "dead")):
         record = run(id_, hide + end, settings, state)
-        same(marked(spool.token()), [], f"processes left when {id_} is settled")
+        same(marked(spool.mark()), [], f"processes left when {id_} is settled")
     same(spool.job("done", "hides")["jobspool"]["result"], "left", "its result")
     hidden = [name for name in os.listdir(spool.at("..")) if name.startswith("hidden.")]
     check(len(hidden) == 9 and not any(alive(name.split(".")[1]) for name in hidden), f"{len(hidden)} double forks are gone")

@@ -56,7 +56,7 @@ with Spool(config="max_jobs = 8") as spool:
     for number in range(COUNT):
         spool.drop(f"hides-{number}", {"type": "hides"})
     until(lambda: spool.count("done") == COUNT, "all done", every=0.05)
-    left = marked(spool.token())
+    left = marked(spool.mark())
     with open(spool.at("..", "pids")) as file:
         hidden = file.read().split()
     say(f"{COUNT} handlers hid a process each; {len(hidden)} of these had begun before they were ended, {len(left)} are left")

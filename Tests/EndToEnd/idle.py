@@ -76,7 +76,9 @@ int main(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t);
     if calls is not None:
         counts = {name: calls.count(name) for name in sorted(set(calls))}
         say(f"system calls of daemon and watcher in {SECONDS:g} s of idling: {counts}")
-        check(len(calls) <= 2 * SECONDS + 12, "about none")
+        # A look at the folders may come just then; it must be one.
+        waits = sum(counts.get(name, 0) for name in ("epoll_pwait2", "pselect6", "poll", "restart_syscall"))
+        check(waits <= SECONDS and len(calls) <= 2 * SECONDS + 40, "about none")
     same(os.stat(spool.at("status.json")).st_mtime_ns, before, "status.json is not written when idle")
     with open(f"/proc/{spool.process.pid}/stat") as file:
         cpu = sum(int(n) for n in file.read().rsplit(")", 1)[1].split()[11:13]) - cpu_before

@@ -109,7 +109,7 @@ with Spool(config='max_jobs = 12\nrescan = "1s"') as spool:
         time.sleep(random.choice([0.0, 0.02, 0.1, 0.3, 1.0]) * random.random())
         spool.process.kill()
         spool.process.wait()
-        survivors_at_kill += len(marked(spool.token()))
+        survivors_at_kill += len(marked(spool.mark()))
         # Half of the time some run on for a while without a daemon.
         if random.random() < 0.5:
             time.sleep(0.1)
@@ -121,9 +121,9 @@ with Spool(config='max_jobs = 12\nrescan = "1s"') as spool:
             spool.process.wait()
     spool.start()
     until(lambda: spool.count("done", "dead") >= len(ids) and not spool.count("new", "cur"), "every job has ended", 300, every=0.05)
-    until(lambda: not marked(spool.token()), "no handler is left")
+    until(lambda: not marked(spool.mark()), "no handler is left")
     same(spool.stop(), 0, "exit of the daemon")
-    same(marked(spool.token()), [], "processes left behind")
+    same(marked(spool.mark()), [], "processes left behind")
     say(f"{ROUNDS} kills over {len(ids)} jobs; {survivors_at_kill} processes had outlived a daemon (SEED={SEED})")
 
     events = spool.verify()

@@ -46,7 +46,7 @@ def started(spool, *ids):
 
 
 def gone(spool, what):
-    same(marked(spool.token()), [], f"processes left after {what}")
+    same(marked(spool.mark()), [], f"processes left after {what}")
     same([n for n in spool.names("cur")], [], f"files in cur/ after {what}")
     check(not os.path.exists(spool.at("status.json")), "status.json is gone: nobody publishes it")
 
@@ -129,7 +129,7 @@ with fresh("burst", "10s") as spool:
             process.send_signal(signal.SIGTERM)
         same(spool.stop(), 0, f"exit after {round_ + 1} signals in a row")
         same(spool.names("cur"), [], "files in cur/")
-        same(marked(spool.token()), [], "processes left")
+        same(marked(spool.mark()), [], "processes left")
     spool.start()
     until(lambda: spool.count("done") == 200, "all jobs done")
     spool.stop()

@@ -189,7 +189,7 @@ with spool:
     reader.wait("subscribed")
     size = sum(os.path.getsize(spool.at("log", name)) for name in os.listdir(spool.at("log")) if name.startswith("audit-"))
     os.kill(web.process.pid, signal.SIGSTOP)
-    burst = [f"burst-{number}" for number in range(700)]
+    burst = [f"burst-{number}" for number in range(1100)]
     for id_ in burst:
         spool.drop(id_, {"type": "quick", "delay": "1h", "meta": {"filler": "y" * 950}})
     until(lambda: size + (1 << 20) < sum(os.path.getsize(spool.at("log", name)) for name in os.listdir(spool.at("log"))

@@ -53,7 +53,8 @@ extension FuzzTarget {
     try log.append(.alert, at: now)
     try log.commit()
     let after = try AuditCheck(spool)
-    if check.damage.isEmpty {
+    // Only an unfinished last line is cut off; whole lines of rubbish at the end stay, and are damage from then on.
+    if check.damage.isEmpty, check.faults.count <= 1 {
       try require(after.damage.isEmpty, "going on behind a torn line, it damages the log: \(after.damage[0])")
     }
     folder.emptyLog()

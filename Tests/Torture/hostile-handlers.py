@@ -102,7 +102,7 @@ def execs(spool):
     ends(spool, "quiet", "dead", "stalled")
     same([ends(spool, name, "done").get("result") for name in ("away", "holds", "bare")], [1, 2, 3], "results of those that went away")
     ends(spool, "closed", "done")
-    same(marked(spool.token()), [], "processes left")
+    same(marked(spool.mark()), [], "processes left")
 
 
 BOMB = r"""
@@ -253,7 +253,7 @@ with Spool(config="max_jobs = 24\n") as spool:
     same((spool.process.pid, spool.process.poll()), (pid, None), "the daemon is the one that was started")
     check(len(os.listdir(f"/proc/{pid}/fd")) < 150, f"descriptors: {len(os.listdir(f'/proc/{pid}/fd'))}")
     same(spool.stop(), 0, "exit")
-    same(marked(spool.token()), [], "processes left")
+    same(marked(spool.mark()), [], "processes left")
     spool.verify()
 
 with Spool("selves", config='max_jobs = 8\nrescan = "1s"') as spool:
