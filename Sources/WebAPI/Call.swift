@@ -46,10 +46,24 @@ package struct Call: Sendable {
     var tooLarge = Problem(.contentTooLarge, "too_large", "the body is larger than \(limit) bytes, the limit here")
     tooLarge.closesConnection = true
     if let text = request.headers[.contentLength], let length = Int(text), length > limit { throw tooLarge }
+    if let coding = request.headers[.contentEncoding], coding.lowercased() != "identity" {
+      throw Problem(
+        .unsupportedMediaType, "unsupported_encoding", "send the body as it is, without a Content-Encoding",
+        key: "Content-Encoding")
+    }
     var bytes: [UInt8] = []
-    for try await part in request.body {
-      guard bytes.count + part.readableBytes <= limit else { throw tooLarge }
-      bytes.append(contentsOf: part.readableBytesView)
+    do {
+      for try await part in request.body {
+        guard bytes.count + part.readableBytes <= limit else { throw tooLarge }
+        bytes.append(contentsOf: part.readableBytesView)
+      }
+    } catch let problem as Problem {
+      throw problem
+    } catch {
+      // Its client's doing: it broke off, or what it sent is no HTTP any more.
+      var broken = Problem(.badRequest, "bad_request", "the body of the request cannot be read to its end")
+      broken.closesConnection = true
+      throw broken
     }
     return bytes
   }

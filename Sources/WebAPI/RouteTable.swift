@@ -53,6 +53,10 @@ package enum RouteTable {
   ) async throws -> Response {
     let identity = try await Gate.admit(request, to: route.access, state, from: context.peer)
     var captured: [String: String] = [:]
+    // The router overlooks empty parts; a proxy's rule for /v1/ would not.
+    guard !(request.head.path ?? "").prefix(while: { $0 != "?" }).contains("//") else {
+      throw Problem(.notFound, "not_found", "there is no such path; /openapi.json lists them all")
+    }
     for (name, value) in context.parameters {
       guard let text = Query.decoded(value, plusIsSpace: false) else {
         throw Problem(.notFound, "not_found", "the path is not percent-encoded UTF-8")

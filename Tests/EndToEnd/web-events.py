@@ -112,6 +112,13 @@ broken.send_frame(1, b"\xff\xfe")
 while broken.next():
     pass
 same(broken.closed, 1007, "a message that is no UTF-8")
+for what, opcode, masked in (("a frame without mask", 1, False), ("an unknown kind of frame", 5, True), ("a reserved bit", 0x41, True)):
+    odd = Socket(web.port, viewer)
+    odd.wait("ready")
+    odd.send_frame(opcode, b"{}", masked=masked)
+    while odd.next(patience=20) is not None:
+        pass
+    same(odd.closed, 1002, what)
 
 # Going on where one was cut off.
 seen = max(numbers)

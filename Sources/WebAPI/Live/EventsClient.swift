@@ -151,7 +151,7 @@ final class EventsClient: ChannelInboundHandler, @unchecked Sendable {
   }
 
   /// Says why and ends in order; one that does not read is cut off a little later.
-  private func close(_ code: UInt16, _ reason: String, after time: TimeAmount = .seconds(1)) {
+  func close(_ code: UInt16, _ reason: String, after time: TimeAmount = .seconds(1)) {
     guard let context, !isClosing else { return }
     isClosing = true
     behind?.cancel()
@@ -171,10 +171,6 @@ final class EventsClient: ChannelInboundHandler, @unchecked Sendable {
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     let frame = unwrapInboundIn(data)
     unanswered = 0
-    // The aggregator's own frames have no mask any more, but what they are made of had.
-    if frame.opcode.isControlOpcode, frame.maskKey == nil {
-      return close(EventsClient.Close.protocolError, "a client masks its frames")
-    }
     switch frame.opcode {
     case .text:
       guard !isClosing else { return }

@@ -105,6 +105,7 @@ final class EventsGate: ChannelInboundHandler, RemovableChannelHandler {
         let here = ChannelPipeline.SynchronousOperations.Position.before(self)
         try pipeline.addHandler(
           ByteToMessageHandler(WebSocketFrameDecoder(maxFrameSize: EventsGate.largestMessage)), position: here)
+        try pipeline.addHandler(FrameGuard(client), position: here)
         try pipeline.addHandler(
           NIOWebSocketFrameAggregator(
             minNonFinalFragmentSize: 0, maxAccumulatedFrameCount: 64,
