@@ -275,8 +275,9 @@ class Spool:
                         check(False, f"{state}/{name} is whole: {error}")
         twice = {name: states for name, states in seen.items() if len(states) > 1}
         check(not twice, f"no job lies in two folders {dict(list(twice.items())[:3]) or ''}")
-        left = [f"{folder}/{name}" for folder in ("tmp", "cur") for name in os.listdir(self.at(folder)) if name.startswith(".")]
-        left = [name for name in left if not name.endswith("/.gitkeep")]
+        # In tmp/, a submitter that was killed leaves its staged file to the sweep, a killed start the file of its trial rename.
+        left = [f"cur/{name}" for name in os.listdir(self.at("cur")) if name.startswith(".") and name != ".gitkeep"]
+        left += [f"tmp/{name}" for name in os.listdir(self.at("tmp")) if name.startswith((".adopt.", ".edit.", ".bare."))]
         check(not left, f"nothing of the daemon's is left in tmp/ or cur/ {left[:3] or ''}")
         return events
 

@@ -173,6 +173,7 @@ with spool:
     say(f"memory of jobspool-web grew by {grown / 1e6:.1f} MB to {web.resident() / 1e6:.0f} MB")
     check(grown < 80e6, "memory is bounded")
     heard, last = 0, None
+    lazy.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     while (message := lazy.next(patience=20)) is not None:
         last = message
         heard += message["event"] == "job-update"

@@ -30,7 +30,7 @@ final class EventsClient: ChannelInboundHandler, @unchecked Sendable {
   /// Without any byte taken while there is news.
   private static let patience = TimeAmount.seconds(10)
   /// To read why it is dropped.
-  private static let lastWords = TimeAmount.seconds(10)
+  private static let lastWords = TimeAmount.seconds(30)
   private static let timeToAuthenticate = TimeAmount.seconds(5)
   private static let pingInterval = TimeAmount.seconds(20)
   /// Pings without any sign of life before a client is given up.
