@@ -9,6 +9,8 @@ enum ProcessTable {
     var parent: pid_t
     var group: pid_t
     var session: pid_t
+    /// A thread of the kernel's own (PF_KTHREAD in the kernel's sched.h), which has no program.
+    var isKernels: Bool
     /// Dead, waiting for its parent to take notice.
     var isZombie: Bool { state == UInt8(ascii: "Z") || state == UInt8(ascii: "X") }
   }
@@ -17,12 +19,12 @@ enum ProcessTable {
     guard let text = read("/proc/\(pid)/stat", limit: 4096) else { return nil }
     // The name in parentheses may hold anything, parentheses and spaces included: count from the last one.
     guard let end = text.lastIndex(of: UInt8(ascii: ")")) else { return nil }
-    let fields = text[(end + 1)...].split(separator: UInt8(ascii: " "), maxSplits: 5)
+    let fields = text[(end + 1)...].split(separator: UInt8(ascii: " "), maxSplits: 7)
     func number(_ index: Int) -> pid_t? { pid_t(String(decoding: fields[index], as: UTF8.self)) }
-    guard fields.count > 4, let state = fields[0].first, let parent = number(1), let group = number(2),
-      let session = number(3)
+    guard fields.count > 6, let state = fields[0].first, let parent = number(1), let group = number(2),
+      let session = number(3), let flags = UInt64(String(decoding: fields[6], as: UTF8.self))
     else { return nil }
-    return Entry(state: state, parent: parent, group: group, session: session)
+    return Entry(state: state, parent: parent, group: group, session: session, isKernels: flags & 0x0020_0000 != 0)
   }
 
   /// All processes there are.
@@ -49,6 +51,14 @@ enum ProcessTable {
   /// Whether that environment has a variable of this name, whatever its value.
   static func environment(of pid: pid_t, names name: String) -> Bool {
     contains(environment(of: pid), [0] + Array(name.utf8) + [UInt8(ascii: "=")])
+  }
+
+  /// In the middle of execve(2), or of its end: it has neither arguments nor an environment, so whose it is does not show.
+  static func isBetweenPrograms(_ pid: pid_t) -> Bool {
+    guard let arguments = read("/proc/\(pid)/cmdline", limit: 1), arguments.isEmpty, let entry = entry(pid) else {
+      return false
+    }
+    return !entry.isKernels && !entry.isZombie
   }
 
   /// With a NUL before each entry and after it; just that NUL when there is none to be read.

@@ -8,7 +8,8 @@ package enum Survivors {
   /// left. Blocks; a process in uninterruptible sleep holds it up for as long as it sleeps.
   ///
   /// A process may fork behind the reading of /proc and end before it is read itself, so only a second look that finds
-  /// nothing either is believed.
+  /// nothing either is believed. One in the middle of execve(2) has no environment for a moment, but what it was given by
+  /// its parent, open files and locks: such a moment is waited for, a second at most.
   ///
   /// - Parameter waiting: called each second with the pids that do not die, so that the wait can be reported.
   package static func killAll(token: String, waiting: ([Int32]) -> Void = { _ in }) -> Int {
@@ -16,8 +17,15 @@ package enum Survivors {
     let mark = [Array("JOBSPOOL_TOKEN=\(token)".utf8)]
     var killed = 0
     var quietLooks = 0
+    var patience = 500
     while quietLooks < 2 {
+      let isUnsure = ProcessTable.all().contains { $0 != getpid() && ProcessTable.isBetweenPrograms($0) }
       let found = find(mark)
+      if found.isEmpty, isUnsure, patience > 0 {
+        patience -= 1
+        usleep(2000)
+        continue
+      }
       quietLooks = found.isEmpty ? quietLooks + 1 : 0
       killed += found.count
       for (_, file) in found { _ = spool_pidfd_send_signal(file, SIGKILL) }

@@ -42,7 +42,9 @@ for line in sys.stdin:
 EXEC = r"""
 read -r job
 exec 9> "$JOBSPOOL_DIR/../locks/$JOBSPOOL_ID"
-flock -n 9 || echo "BESIDE $JOBSPOOL_ID" >> "$JOBSPOOL_DIR/../books"
+# Only the lock itself counts: the round may have killed this very flock.
+flock -n -E 99 9
+[ $? -ne 99 ] || echo "BESIDE $JOBSPOOL_ID" >> "$JOBSPOOL_DIR/../books"
 echo "run $JOBSPOOL_ID" >> "$JOBSPOOL_DIR/../books"
 echo '{"stage":"one"}' >&3
 sleep 0.05
