@@ -134,7 +134,10 @@ let package = Package(
     // Benchmarks, never packaged. The rest of them is bench.py, which compiles limits.c.
     .executableTarget(
       name: "spoolbench", dependencies: ["JobspoolClient"],
-      exclude: ["bench.py", "peers.py", "plot.py", "limits.c", "requirements.txt", "install-peers"],
+      exclude: [
+        "api.py", "bench.py", "peers.py", "plot.py", "scale.py", "verdicts.py", "limits.c", "requirements.txt",
+        "install-peers",
+      ],
       swiftSettings: strict),
 
     // The only user of libinotifytools, and a program of its own: the library is GPL-2.0-only.

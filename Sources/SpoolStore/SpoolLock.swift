@@ -15,7 +15,8 @@ package final class SpoolLock: Sendable {
   }
 
   /// Takes the lock or throws `locked`, naming the holder.
-  package init(_ spool: Spool, node: String, program: String) throws(SpoolError) {
+  /// - Parameter patience: for how many seconds to wait for a command that holds it. A daemon that holds it is not waited for.
+  package init(_ spool: Spool, node: String, program: String, patience: Double = 0) throws(SpoolError) {
     let path = "\(spool.path)/lock"
     do throws(Errno) {
       fd = try spool.syscalls.open(spool.root, "lock", flags: O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o640)
@@ -23,6 +24,8 @@ package final class SpoolLock: Sendable {
       throw SpoolError(doing: "opening the lock", path: path, error)
     }
     var looks = 0
+    let clock = SuspendingClock()
+    let deadline = clock.now.advanced(by: .seconds(patience))
     while spool_lock(fd) != 0 {
       let failure = Errno.current
       guard failure == Errno(EAGAIN) || failure == .access else {
@@ -34,6 +37,10 @@ package final class SpoolLock: Sendable {
       // until it is another program.
       if let holder, holder.node == node, SpoolLock.isGone(holder.pid), looks < 100 {
         looks += 1
+        usleep(20_000)
+        continue
+      }
+      if holder?.program == "jobspool", clock.now < deadline {
         usleep(20_000)
         continue
       }

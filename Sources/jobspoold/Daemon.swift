@@ -45,7 +45,8 @@ final class Daemon {
       let configuration = Configuration.load(spool: spool.path, config: config)
       try Daemon.check(configuration)
       node = configuration.settings.node ?? Daemon.hostName
-      lock = try SpoolLock(spool, node: node, program: "jobspoold")
+      // A command that acts on a spool without a daemon is done in moments, and would leave it without one.
+      lock = try SpoolLock(spool, node: node, program: "jobspoold", patience: 10)
       try Daemon.waitForRoom(spool, logger)
       try spool.checkRename()
       let token = try HandlerToken.load(spool)

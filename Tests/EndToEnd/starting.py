@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 from daemon import FOLDERS, Spool, check, finish, program, run_once, same, say, scratch, until
@@ -24,6 +25,27 @@ os.symlink("new-elsewhere", spool.at("new"))
 code, said = run_once(spool.path)
 same(code, 66, "exit when a folder is a link")
 check("new" in said, f"it names the folder: {said.strip()}")
+
+# A command that acts on the spool meanwhile is waited for.
+HOLD = """
+import fcntl, os, struct, sys
+lock = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT, 0o640)
+fcntl.fcntl(lock, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))  # F_OFD_SETLK
+os.write(lock, f"{os.getpid()} {sys.argv[2]} jobspool\\n".encode())
+print("held", flush=True)
+sys.stdin.read()
+"""
+spool = Spool("busy/spool")
+command = subprocess.Popen([sys.executable, "-c", HOLD, spool.at("lock"), os.uname().nodename], stdin=subprocess.PIPE,
+                           stdout=subprocess.PIPE, text=True)
+command.stdout.readline()
+spool.start(ready=False)
+time.sleep(0.5)
+check(spool.process.poll() is None and not spool.status(), "the daemon waits for a command that holds the lock")
+command.stdin.close()
+command.wait()
+until(lambda: b"runs on" in spool.said(), "it starts when the command is done")
+same(spool.stop(), 0, "exit")
 
 # Folders on different file systems.
 if os.geteuid() == 0:
