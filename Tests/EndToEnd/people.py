@@ -14,19 +14,19 @@ DAEMON, ANNA, BERT, CARL = 60101, 60102, 60103, 60104
 PRODUCERS, OPERATORS = 60201, 60202
 
 
-def needed():
+def needed(*more):
     if os.geteuid() != 0:
         skip("needs root, to be several users")
-    for tool in ("setpriv", "setfacl"):
+    for tool in ("setpriv", "setfacl", *more):
         if not shutil.which(tool):
             skip(f"{tool} is not installed")
 
 
-def lay_out(spool):
+def lay_out(spool, daemon=DAEMON, producers=PRODUCERS, operators=OPERATORS, web=None):
     """The folders as packaging/debian/jobspool.tmpfiles says, with other numbers and in another place."""
     with open(os.path.join(TOP, "packaging", "debian", "jobspool.tmpfiles")) as file:
         lines = [line.split() for line in file if not line.startswith("#")]
-    who = {"jobspool": {"user": DAEMON, "group": PRODUCERS}, "jobspool-admin": {"group": OPERATORS}, "-": {}}
+    who = {"jobspool": {"user": daemon, "group": producers}, "jobspool-admin": {"group": operators}, "-": {}}
     for kind, path, mode, user, group, *rest in lines:
         if not path.startswith("/var/spool/jobspool"):
             continue
@@ -36,9 +36,10 @@ def lay_out(spool):
             os.chown(path, who[user]["user"], who[group]["group"])
             os.chmod(path, int(mode, 8))
         else:
-            acl = rest[1].replace("g:jobspool-admin", f"g:{OPERATORS}")
-            acl = re.sub(r"(d:)?u:jobspool-web:[rwx-]+,?", "", acl).rstrip(",")
-            if subprocess.run(["setfacl", "-m", acl, path], stderr=subprocess.DEVNULL).returncode != 0:
+            acl = rest[1].replace("g:jobspool-admin", f"g:{operators}")
+            acl = acl.replace("u:jobspool-web", f"u:{web}") if web else re.sub(r"(d:)?u:jobspool-web:[rwx-]+,?", "", acl)
+            # As systemd-tmpfiles does it, without a new mask.
+            if subprocess.run(["setfacl", "-n", "-m", acl, path], stderr=subprocess.DEVNULL).returncode != 0:
                 skip("the file system has no access control lists")
 
 
