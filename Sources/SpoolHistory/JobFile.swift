@@ -142,7 +142,8 @@ extension SpoolReader {
         row.startedAt = running.startedAt ?? file.changed
         row.progress = running.progress.isEmpty ? nil : running.progress
       }
-    case .done, .dead, .hold: break
+    case .done, .dead: row.run = record?.attempts.last.map { $0.endedAt - $0.startedAt }
+    case .hold: break
     }
     return row
   }

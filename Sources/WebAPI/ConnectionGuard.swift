@@ -6,6 +6,7 @@ internal import JobModel
 internal import NIOCore
 internal import NIOHTTP1
 internal import NIOHTTPTypes
+internal import NIOHTTPTypesHTTP1
 
 final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   typealias InboundIn = HTTPRequestPart
@@ -24,6 +25,16 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private var reading: Scheduled<Void>?
   private var isClosing = false
   private var closesAfter = false
+
+  func handlerAdded(context: ChannelHandlerContext) {
+    do {
+      let pipeline = context.pipeline.syncOperations
+      try pipeline.addHandler(HostGuard(), position: .before(pipeline.handler(type: HTTP1ToHTTPServerCodec.self)))
+    } catch {
+      context.fireErrorCaught(error)
+      context.close(promise: nil)
+    }
+  }
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     // What comes after the last answer is of no interest.
@@ -59,12 +70,17 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   }
 
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
-    guard !isClosing, let error = error as? HTTPParserError else { return context.fireErrorCaught(error) }
-    var problem =
-      error == .headerOverflow
-      ? Problem(
+    guard !isClosing else { return context.fireErrorCaught(error) }
+    var problem: Problem
+    switch error {
+    case HTTPParserError.headerOverflow:
+      problem = Problem(
         .requestHeaderFieldsTooLarge, "headers_too_large", "the head of a request may have 32 KiB and 100 fields")
-      : Problem(.badRequest, "bad_request", "this is no HTTP request")
+    case is HostGuard.Trouble:
+      problem = Problem(.badRequest, "bad_request", "a request names one host, in one Host field")
+    case is HTTPParserError: problem = Problem(.badRequest, "bad_request", "this is no HTTP request")
+    default: return context.fireErrorCaught(error)
+    }
     problem.closesConnection = true
     var writer = JSONWriter()
     problem.write(to: &writer)

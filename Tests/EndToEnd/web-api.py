@@ -210,6 +210,10 @@ with Web(config="max_jobs = 4\nmax_job_bytes = 4096") as spool:
 
     check(wire(b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 100_000 + b"\r\n\r\n").startswith(b"HTTP/1.1 431 "), "431")
     check(wire(b"not HTTP at all\r\n\r\n").startswith(b"HTTP/1.1 400 "), "400 for what is no HTTP")
+    for hosts in (b"", b"Host: a\r\nHost: b\r\n", b"Host: a/b\r\n"):
+        answer = wire(b"GET /healthz HTTP/1.1\r\n" + hosts + b"\r\n")
+        check(answer.startswith(b"HTTP/1.1 400 ") and b"one host" in answer, f"400 for {hosts.count(b'Host')} hosts {hosts!r}: {answer[:20]!r}")
+    check(wire(b"GET /healthz HTTP/1.0\r\n\r\n").split(b" ")[1:2] == [b"200"], "HTTP/1.0 names none")
     huge = wire(b"POST /v1/jobs HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + spool.token.encode()
                 + b"\r\nContent-Length: 9999999999\r\n\r\n")
     check(huge.startswith(b"HTTP/1.1 413 "), f"413 before the body is sent: {huge[:100]!r}")

@@ -95,6 +95,8 @@ with Web(config="max_jobs = 4") as spool:
     row = spool.get("/v1/jobs?q=done-1").json["jobs"][0]
     same((row["tags"], row["meta"], row["submitted_by"]["subject"], row["priority"], row["state"]),
          (["red", "big"], {"order": "7", "note": "Größe"}, "anna", 2, "done"), "a row has tags, meta, who submitted it")
+    full = spool.get("/v1/jobs/done-1").json
+    same((round(full["run_s"], 2), full["wait_s"]), (round(row["run_s"], 2), row["wait_s"]), "the job in full tells how long it waited and ran")
     for id_, reason in (("late-1", "scheduled"), ("blocked-1", "blocked"), ("retry-1", "retry"), ("held-1", "held"), ("ready-2", "type_paused"),
                         ("running-1", "running"), ("failed-1", "dead"), ("done-1", "done")):
         why = spool.get(f"/v1/jobs/{id_}/why").json

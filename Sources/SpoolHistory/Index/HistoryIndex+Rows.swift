@@ -105,6 +105,12 @@ extension HistoryIndex {
     return result
   }
 
+  /// How long the job waited for its last attempt though it could have run, which only the log says.
+  package func wait(of id: String) -> Duration? {
+    guard let row = find(id), rows[row].pointee.has(HistoryRow.Flag.waited) else { return nil }
+    return .milliseconds(Int64(rows[row].pointee.wait))
+  }
+
   private func submitter(_ number: UInt32) -> JobRecord.Submitter? {
     guard number != 0 else { return nil }
     let parts = submitters.string(number).split(separator: "\0", omittingEmptySubsequences: false)

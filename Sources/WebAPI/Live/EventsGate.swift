@@ -99,6 +99,9 @@ final class EventsGate: ChannelInboundHandler, RemovableChannelHandler {
     if let guardian = try? pipeline.context(handlerType: ConnectionGuard.self) {
       removals.append(pipeline.removeHandler(context: guardian))
     }
+    if let guardian = try? pipeline.context(handlerType: HostGuard.self) {
+      removals.append(pipeline.removeHandler(context: guardian))
+    }
     EventLoopFuture.andAllSucceed(removals, on: context.eventLoop).assumeIsolated().whenComplete { result in
       do {
         try result.get()

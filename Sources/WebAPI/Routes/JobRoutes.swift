@@ -19,12 +19,13 @@ enum JobRoutes {
       query.parents = [id]
       query.limit = 100
       let ofThis = query
-      let children = try await call.state.history { index, status, now in
-        index.page(ofThis, status: status, now: now)
+      let (children, wait) = try await call.state.history { index, status, now in
+        (index.page(ofThis, status: status, now: now), index.wait(of: id))
       }.answer
       let bytes = try await call.read { reader -> [UInt8] in
         guard let file = try reader.file(id) else { throw Problem.noSuchJob(id) }
-        let row = try reader.row(file, Parents(reader))
+        var row = try reader.row(file, Parents(reader))
+        if row.state != .new, row.state != .hold { row.wait = wait }
         // To a producer, another's job is none.
         guard identity?.maySee(row.submittedBy) == true else { throw Problem.noSuchJob(id) }
         return JobDetail(reader, file, row, children: children).bytes
