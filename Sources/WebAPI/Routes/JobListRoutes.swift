@@ -56,7 +56,7 @@ enum JobListRoutes {
         "q_payload", "With this text in the payload; opens files, only so many, and may then say `complete: false`."),
       .init("sort", "The order.", schema: words(JobFilter.Sort.allCases.map(\.rawValue))),
       .init(
-        "order", "By default `desc`, the newest or longest first; for priority and state `asc`, which is 0, the most urgent, first.",
+        "order", "By default `desc`, newest or longest first; for priority and state `asc`, the most urgent (0) first.",
         schema: words(["desc", "asc"])),
       .init("limit", "At most so many; 50 by default.", schema: #"{"type":"integer","minimum":1,"maximum":1000}"#),
       .init("cursor", "Where the page before ended: its `next`."),
