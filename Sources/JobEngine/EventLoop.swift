@@ -192,12 +192,23 @@ package final class EventLoop {
       errands = []
       for errand in round { errand() }
     }
-    let found = spool_epoll_wait(epoll, &ready, Int32(ready.count), patience(timeout))
-    if found < 0 {
+    guard try dispatch(waiting: patience(timeout)) else { return }
+    guard let first = timers.first else { return }
+    let now = EventLoop.now
+    guard first.due <= now else { return }
+    // The process may have stood still since it looked (signal(7), SIGSTOP). What happened before a timer ran out comes before
+    // the timer: a handler that ended in time has no timeout.
+    guard try dispatch(waiting: 0) else { return }
+    // Timers set by these callbacks wait for the next round, so that one set to "at once" again and again starves nobody.
+    for timer in timers.takeDue(now) { timer.fire() }
+  }
+
+  /// Waits for events and calls back for each that is there. false: a signal came first.
+  private func dispatch(waiting nanoseconds: Int64) throws(Failure) -> Bool {
+    let found = spool_epoll_wait(epoll, &ready, Int32(ready.count), nanoseconds)
+    guard found >= 0 else {
       guard errno == EINTR else { throw Failure("epoll_pwait2", errno: errno) }
-      // The process stood still and goes on (signal(7), SIGCONT). What happened meanwhile comes before the timers that ran
-      // out: a handler that ended in time has no timeout.
-      return
+      return false
     }
     for index in 0..<Int(found) {
       let event = ready[index]
@@ -206,11 +217,7 @@ package final class EventLoop {
       guard slot < watches.count, let watch = watches[slot], watch.serial == UInt32(event.tag >> 32) else { continue }
       watch.handler(Readiness(rawValue: event.events))
     }
-    guard let first = timers.first else { return }
-    let now = EventLoop.now
-    guard first.due <= now else { return }
-    // Timers set by these callbacks wait for the next round, so that one set to "at once" again and again starves nobody.
-    for timer in timers.takeDue(now) { timer.fire() }
+    return true
   }
 
   /// Nanoseconds until something must be done, -1 for ever.

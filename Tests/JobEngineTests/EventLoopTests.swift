@@ -65,6 +65,28 @@ import Testing
     #expect(heard == 2)
   }
 
+  @Test("what happens before a timer runs out is told before it, also if we stand still in the middle of a round")
+  func eventsBeforeTimers() throws {
+    let loop = try EventLoop()
+    let (first, start) = makePipe()
+    let (second, meanwhile) = makePipe()
+    defer { for file in [first, start, second, meanwhile] { close(file) } }
+    var heard: [String] = []
+    try loop.watch(first, for: .read) { [self] _ in
+      loop.unwatch(first)
+      put(meanwhile)
+      usleep(20_000)
+    }
+    try loop.watch(second, for: .read) { _ in
+      heard.append("event")
+      loop.unwatch(second)
+    }
+    _ = loop.after(.milliseconds(10)) { heard.append("timer") }
+    put(start)
+    while heard.count < 2 { try loop.runOnce(timeout: .seconds(10)) }
+    #expect(heard == ["event", "timer"])
+  }
+
   @Test("a descriptor that reuses a number in the same round does not hear the old one's event")
   func reusedNumber() throws {
     let loop = try EventLoop()
