@@ -62,6 +62,11 @@ package enum Limits {
   package static let rateValuesPublished = 50
   /// Odd names in `new/` of which each gets an alert of its own.
   package static let namesReported = 20
+  /// Stages of one attempt that the audit log has as they come; of more, one a second.
+  package static let stagesAtOnce = 100
+  /// What one attempt may say in the daemon's own log; all of it is in the job's.
+  package static let logLines = 1000
+  package static let logLinesBytes = 256 << 10
   /// Bytes of a job's log kept per job.
   package static let jobLogBytes = 1 << 20
 }

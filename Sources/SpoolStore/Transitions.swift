@@ -198,7 +198,7 @@ package final class Transitions {
     }
   }
 
-  private func syncCur() throws(SpoolError) {
+  func syncCur() throws(SpoolError) {
     do throws(Errno) { try syscalls.sync(spool.descriptor(JobState.cur)) } catch {
       throw SpoolError(doing: "syncing", path: "\(spool.path)/cur", error)
     }
@@ -270,9 +270,7 @@ package final class Transitions {
     } else if settlement.isWhole {
       try stageBare(settlement.id, record: settlement.record, for: settlement.claim.uid)
     } else if case .success(let job) = settlement.claim.content {
-      try put(
-        job.ending(record: settlement.recordJSON), at: job.head, over: settlement.claim.size,
-        fd: settlement.claim.fd, id: settlement.id)
+      try writeRecord(of: settlement, job)
     }
     settlement.isWritten = true
   }
@@ -291,6 +289,10 @@ package final class Transitions {
     ) { writer in
       fields(&writer)
       Transitions.writeMeasures(of: settlement, to: &writer)
+      if let harm = settlement.harm {
+        writer.key("file_was")
+        writer.string(harm)
+      }
       if let twinOf = settlement.claim.twinOf {
         writer.key("twin_of")
         writer.string(twinOf)
@@ -349,12 +351,16 @@ package final class Transitions {
       return try move(id, .cur, .new)
     case .retry, .release:
       try clearDead(id)
-      return try move(id, .cur, .new)
+      if try move(id, .cur, .new) { return true }
+      return try bringBack(settlement) ? move(id, .cur, .new) : false
     default:
       let to = settlement.record.outcome?.state ?? .dead
       // An older file of the same id in dead/ is what this run replaces; one in done/ is nobody's to replace.
       if to == .done { try clearDead(id) }
-      try settleMove(id, to, replacing: to == .dead)
+      do throws(SpoolError) { try settleMove(id, to, replacing: to == .dead) } catch {
+        guard error.errno == .noEntry, try bringBack(settlement) else { throw error }
+        try settleMove(id, to, replacing: to == .dead)
+      }
       return true
     }
   }
@@ -371,7 +377,7 @@ package final class Transitions {
     }
   }
 
-  private func put(
+  func put(
     _ ending: [UInt8], at head: Int, over size: Int, fd: Int32, id: String
   ) throws(SpoolError) {
     do throws(Errno) {
