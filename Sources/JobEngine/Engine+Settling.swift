@@ -267,6 +267,7 @@ extension Engine {
       break
     default:
       tell(settlement)
+      slowArrivals.forgetVerdict(on: id)
       notices.deadlines.remove(id)
       // It may have come to rest while it waited for others.
       flows.unblock(id)

@@ -17,6 +17,12 @@ package enum Limits {
   package static let idsAsked = 1000
   /// Requests of others than operators that are remembered between two looks into `ctl/`.
   package static let requestsQueued = 4096
+  /// How long names are looked at, jobs refused or jobs claimed before everything else has its turn.
+  package static let turnMilliseconds = 25
+  /// Bytes of a job that is looked at as it comes; larger ones are when all others have been.
+  package static let checkedAtOnce = 65_536
+  /// Large jobs of which it is remembered that they fit their schema, or why not.
+  package static let verdictsRemembered = 10_000
   /// How long requests are carried out before jobs have their turn.
   package static let requestsMilliseconds = 10
   /// Attempts kept in a record, newest last.
