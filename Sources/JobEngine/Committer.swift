@@ -6,15 +6,17 @@ package import SpoolStore
 
 package final class Committer: @unchecked Sendable {
   /// One durable step: copies of files that are being adopted, the job files whose records are too large for the log, then
-  /// the log.
+  /// the log; and, if nothing was refused, the renames by which ends become visible that it made durable.
   package struct Batch: Sendable {
     package var copies: [Int32]
     package var files: [Int32]
     package var logs: [Int32]
-    package init(copies: [Int32] = [], files: [Int32], logs: [Int32]) {
+    package var ends: [String]
+    package init(copies: [Int32] = [], files: [Int32], logs: [Int32], ends: [String] = []) {
       self.copies = copies
       self.files = files
       self.logs = logs
+      self.ends = ends
     }
   }
 
@@ -23,11 +25,14 @@ package final class Committer: @unchecked Sendable {
   package struct Outcome: Sendable {
     package var copies: Errno?
     package var rest: Errno?
+    /// Ends that could not be made visible.
+    package var unmoved: Set<String> = []
     /// The log was part of it.
     package var hasLog: Bool
   }
 
   private let syscalls: any SpoolSyscalls
+  private let ends: EndMoves
   private let done: @Sendable (Outcome) -> Void
   private var mutex = pthread_mutex_t()
   private var wakeup = pthread_cond_t()
@@ -36,8 +41,9 @@ package final class Committer: @unchecked Sendable {
   private var thread = pthread_t()
 
   /// - Parameter done: called on the committer's thread after each batch.
-  package init(_ syscalls: any SpoolSyscalls, done: @escaping @Sendable (Outcome) -> Void) {
-    self.syscalls = syscalls
+  package init(_ spool: Spool, done: @escaping @Sendable (Outcome) -> Void) {
+    syscalls = spool.syscalls
+    ends = EndMoves(spool)
     self.done = done
     pthread_mutex_init(&mutex, nil)
     pthread_cond_init(&wakeup, nil)
@@ -83,6 +89,10 @@ package final class Committer: @unchecked Sendable {
       do throws(Errno) {
         for file in batch.files { try syscalls.syncData(file) }
         for log in batch.logs { try syscalls.syncData(log) }
+        for end in batch.ends {
+          // Why, the engine finds out when it tries again.
+          do throws(SpoolError) { try ends.finish(end) } catch { outcome.unmoved.insert(end) }
+        }
       } catch {
         outcome.rest = error
       }

@@ -232,6 +232,7 @@ extension Engine {
 
   /// Whether this id is taken by a job that runs, is held, or is done. One in `dead/` may run again.
   func isTwin(_ id: String) throws(SpoolError) -> Bool {
+    try catchUp(id)
     if occupied[id] != nil { return true }
     if try spool.exists(id, in: .done) { return true }
     if try spool.exists(id, in: .hold) { return true }

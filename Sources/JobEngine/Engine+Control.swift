@@ -246,6 +246,7 @@ extension Engine {
       guard JobID.isValid(id) else {
         throw SpoolError(.noSuchJob, "\"\(id)\" is no job id: expected \(JobID.expected)")
       }
+      try catchUp(id)
       guard occupied[id] == nil else {
         throw SpoolError(.wrongState, "cannot edit \(id): it is running; cancel it first")
       }
@@ -279,6 +280,7 @@ extension Engine {
     _ verb: OperatorVerb, _ id: String, by who: String, for owner: UInt32?
   ) throws(SpoolError) -> Rest? {
     status.touch()
+    try catchUp(id)
     if verb == .cancel {
       if let attempt = attempt(of: id) {
         attempt.isCancelled = true

@@ -203,7 +203,7 @@ extension Engine {
     sendNotices()
   }
 
-  private var hasListeners: Bool { !settings.daemon.notices.isEmpty }
+  var hasListeners: Bool { !settings.daemon.notices.isEmpty }
 
   private func raise(
     _ occasion: Notice.Occasion, _ record: JobRecord, _ job: Job?, sla: Duration? = nil, at: WallTime? = nil

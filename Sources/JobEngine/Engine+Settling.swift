@@ -242,6 +242,23 @@ extension Engine {
     }
   }
 
+  /// The committer made their renames.
+  func becameVisible(_ settlements: [Settlement]) {
+    for settlement in settlements { settled(settlement) }
+    // Somebody wants to be told since a moment ago.
+    if hasListeners, !settlements.isEmpty {
+      _ = raiseNotices(for: settlements)
+      sendNotices()
+    }
+  }
+
+  /// Whoever asks for this job or brings one of its id may have seen an end that the committer made visible and has not told
+  /// us of yet.
+  func catchUp(_ id: String) throws(SpoolError) {
+    guard occupied[id] != nil, settling.isMoving(id), try !spool.exists(id, in: .cur) else { return }
+    if let settlement = settling.takeMoved(id) { becameVisible([settlement]) }
+  }
+
   /// The file is where it belongs.
   private func settled(_ settlement: Settlement) {
     let id = settlement.id

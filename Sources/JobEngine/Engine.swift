@@ -166,7 +166,7 @@ package final class Engine {
     self.reload = reload
     self.stopped = stopped
     let mailbox = try loop.mailbox(of: Committer.Outcome.self) { [unowned self] in committed($0) }
-    committer = Committer(spool.syscalls) { mailbox.post($0) }
+    committer = Committer(spool) { mailbox.post($0) }
     clerkMailbox = try loop.mailbox(of: ClerkReport.self) { [unowned self] in take($0) }
     let now = effects.now()
     try recallSchedules()
@@ -345,15 +345,18 @@ package final class Engine {
     var files = settling.beginCommit()
     if settings.daemon.durability == .relaxed, files?.isEmpty == true {
       // Renames first; the sync follows within a second.
-      publish(settling.finishCommit())
+      publish(settling.finishCommit().durable)
       scheduleRelaxedSync()
       files = nil
     }
     let copies = adopting.beginCommit()
     guard files != nil || !copies.isEmpty else { return }
     isCommitting = true
+    // An end that somebody is to be told of has its notice on the disk first.
+    let ends = files == nil || hasListeners || isAdrift ? [] : settling.beginMoves()
     committer.commit(
-      Committer.Batch(copies: copies, files: files ?? [], logs: files == nil ? [] : transitions.audit.descriptors))
+      Committer.Batch(
+        copies: copies, files: files ?? [], logs: files == nil ? [] : transitions.audit.descriptors, ends: ends))
   }
 
   private var relaxedSyncIsDue = false
@@ -384,7 +387,9 @@ package final class Engine {
       exit(74)
     }
     transitions.audit.synced()
-    publish(settling.finishCommit())
+    let (visible, durable) = settling.finishCommit(unmoved: outcome.unmoved)
+    becameVisible(visible)
+    publish(durable)
   }
 
   func stopCommitter() {

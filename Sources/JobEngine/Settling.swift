@@ -4,7 +4,8 @@
 ///     written?   the record is not in the file yet
 ///     files      its record is too large for the audit log: the file has to be synced first
 ///     noted?     waits for its audit line
-///     syncing    its line is written; the durable step that covers it is under way or will be the next
+///     syncing    its line is written; the durable step that covers it is under way or will be the next. If the committer
+///                makes it visible too, a file that is not in cur/ any more has come out at the end.
 ///     untold     durable; the files of its notices are being written
 ///     durable    waits for its rename
 internal import SpoolStore
@@ -16,6 +17,7 @@ struct Settling {
   private(set) var unnoted: [Settlement] = []
   private var noted: [Settlement] = []
   private var notedUnderWay: [Settlement] = []
+  private var movesUnderWay = false
   /// Durable, and to be told of: the files of their notices come before their renames.
   private var untold: [Settlement] = []
   private var untoldUnderWay: [Settlement] = []
@@ -81,13 +83,40 @@ struct Settling {
     return filesUnderWay.map(\.fileDescriptor)
   }
 
-  /// The step succeeded: what may be renamed now, with what could not be before.
-  mutating func finishCommit() -> [Settlement] {
+  /// Those of the step just begun that the committer may make visible itself.
+  mutating func beginMoves() -> [String] {
+    movesUnderWay = true
+    return notedUnderWay.lazy.filter(\.onlyMoves).map(\.id)
+  }
+
+  /// One that the committer may have made visible before it told us.
+  func isMoving(_ id: String) -> Bool { movesUnderWay && notedUnderWay.contains { $0.id == id && $0.onlyMoves } }
+
+  /// It has.
+  mutating func takeMoved(_ id: String) -> Settlement? {
+    notedUnderWay.firstIndex { $0.id == id && $0.onlyMoves }.map { notedUnderWay.remove(at: $0) }
+  }
+
+  /// The step succeeded: what is visible but for `unmoved`, and what may be renamed now, with what could not be before.
+  mutating func finishCommit(unmoved: Set<String> = []) -> (visible: [Settlement], durable: [Settlement]) {
     unnoted += filesUnderWay
     filesUnderWay.removeAll()
-    unpublished += notedUnderWay
+    var visible: [Settlement] = []
+    if movesUnderWay {
+      visible.reserveCapacity(notedUnderWay.count)
+      for settlement in notedUnderWay {
+        if settlement.onlyMoves, unmoved.isEmpty || !unmoved.contains(settlement.id) {
+          visible.append(settlement)
+        } else {
+          unpublished.append(settlement)
+        }
+      }
+    } else {
+      unpublished += notedUnderWay
+    }
     notedUnderWay.removeAll()
-    return takeUnpublished()
+    movesUnderWay = false
+    return (visible, takeUnpublished())
   }
 
   /// The step failed and is to be repeated.
@@ -96,6 +125,7 @@ struct Settling {
     filesUnderWay.removeAll()
     noted = notedUnderWay + noted
     notedUnderWay.removeAll()
+    movesUnderWay = false
   }
 
   mutating func takeUnpublished() -> [Settlement] {

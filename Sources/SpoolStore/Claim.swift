@@ -94,6 +94,9 @@ package final class Settlement {
     recordJSON.count > Limits.recordInAuditLine && transition != .discardTwin && !isWhole
   }
 
+  /// Whether nothing but `EndMoves.finish` is left to do once its line is durable.
+  package var onlyMoves: Bool { transition == .finish && !isWhole }
+
   /// The job, when its file could be read.
   package var job: Job? { try? claim.content.get() }
 

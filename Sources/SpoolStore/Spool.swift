@@ -60,6 +60,7 @@ package struct Spool: Sendable {
               .noSpool,
               "\(path) is no spool: the folder \(folder.rawValue)/ is missing; 'jobspool init \(path)' adds it")
           }
+          if error == .access { throw Spool.closed(path, root) }
           throw SpoolError(doing: "opening the folder", path: "\(path)/\(folder.rawValue)", error)
         }
         opened.append(fd)
@@ -83,6 +84,17 @@ package struct Spool: Sendable {
   }
 
   /// A producer of a system spool may pass through its top without listing it.
+  /// What somebody reads who is not let in.
+  private static func closed(_ path: String, _ root: Int32) -> SpoolError {
+    var status = stat()
+    var remedy = "ask its owner to let you in"
+    if fstat(root, &status) == 0, status.st_mode & S_IXGRP != 0, let group = getgrgid(status.st_gid) {
+      let name = String(cString: group.pointee.gr_name)
+      remedy = "its users are the group \(name): as root 'adduser NAME \(name)', then log in anew"
+    }
+    return SpoolError(.denied, "you may not use the spool \(path); \(remedy)")
+  }
+
   private static func openRoot(_ path: String, _ syscalls: any SpoolSyscalls) throws(Errno) -> Int32 {
     do throws(Errno) {
       return try syscalls.open(AT_FDCWD, path, flags: O_RDONLY | O_DIRECTORY, mode: 0)

@@ -1,4 +1,5 @@
-/// Every rename and every unlink of a job after its publication happens here, and each leaves its line in the audit log.
+/// Every rename and every unlink of a job after its publication happens here (the last of an end in `EndMoves`), and each
+/// leaves its line in the audit log.
 /// Only the holder of the lock may have one: the daemon, or an operator command while no daemon runs.
 ///
 /// Claiming. `new/ID.json` is renamed to `cur/ID.json` without replacing; the kernel decides who wins. Nothing else can
@@ -25,6 +26,7 @@ package final class Transitions {
   package let spool: Spool
   package let audit: AuditLog
   let syscalls: any SpoolSyscalls
+  private let ends: EndMoves
   /// The payload of a job with its secrets sealed; nil when none of them lies in clear. What is claimed or edited passes
   /// here before anything of it is written.
   package var sealing: ((Job) throws(SpoolError) -> [UInt8]?)?
@@ -37,6 +39,7 @@ package final class Transitions {
     self.spool = spool
     self.audit = audit
     syscalls = spool.syscalls
+    ends = EndMoves(spool)
   }
 
   package var node: String { audit.node }
@@ -350,30 +353,16 @@ package final class Transitions {
     case .unclaim:
       return try move(id, .cur, .new)
     case .retry, .release:
-      try clearDead(id)
+      try ends.clearDead(id)
       if try move(id, .cur, .new) { return true }
       return try bringBack(settlement) ? move(id, .cur, .new) : false
     default:
-      let to = settlement.record.outcome?.state ?? .dead
-      // An older file of the same id in dead/ is what this run replaces; one in done/ is nobody's to replace.
-      if to == .done { try clearDead(id) }
-      do throws(SpoolError) { try settleMove(id, to, replacing: to == .dead) } catch {
+      let isDone = settlement.record.outcome?.state == .done
+      do throws(SpoolError) { try isDone ? ends.finish(id) : ends.bury(id) } catch {
         guard error.errno == .noEntry, try bringBack(settlement) else { throw error }
-        try settleMove(id, to, replacing: to == .dead)
+        try isDone ? ends.finish(id) : ends.bury(id)
       }
       return true
-    }
-  }
-
-  /// The history of a twin in `dead/` was copied into a record that is durable now: the old file goes, with the bytes
-  /// beside it if it had been refused.
-  private func clearDead(_ id: String) throws(SpoolError) {
-    do throws(Errno) {
-      try syscalls.unlink(spool.descriptor(JobState.dead), JobID.fileName(id))
-      try syscalls.unlink(spool.descriptor(JobState.dead), "\(id).bad")
-    } catch {
-      if error == .noEntry { return }
-      throw SpoolError(doing: "removing the replaced job", path: spool.path(of: id, in: .dead), error)
     }
   }
 
@@ -501,21 +490,6 @@ package final class Transitions {
     } catch {
       if error == .noEntry || error == .exists { return false }
       throw SpoolError(doing: "moving the job to \(to.rawValue)", path: spool.path(of: id, in: from), error)
-    }
-  }
-
-  private func settleMove(_ id: String, _ to: JobState, replacing: Bool) throws(SpoolError) {
-    let name = JobID.fileName(id)
-    do throws(Errno) {
-      try syscalls.rename(
-        spool.descriptor(JobState.cur), name, to: spool.descriptor(to), name, replacing: replacing)
-    } catch {
-      if error == .exists {
-        throw SpoolError(
-          .exists, "\(id) has ended, but somebody put another file in its place; move that away and restart the daemon",
-          path: spool.path(of: id, in: to))
-      }
-      throw SpoolError(doing: "moving the job to \(to.rawValue)", path: spool.path(of: id, in: .cur), error)
     }
   }
 

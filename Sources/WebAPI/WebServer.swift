@@ -48,7 +48,11 @@ package enum WebServer {
   private static let silence = TimeAmount.seconds(30)
 
   /// Serves until SIGTERM or SIGINT. Throws when the address cannot be listened on.
-  package static func serve(_ spool: Spool, config: String?, address: Address, logger: Logger) async throws {
+  ///
+  /// - Parameter listening: called once, when clients may come.
+  package static func serve(
+    _ spool: Spool, config: String?, address: Address, logger: Logger, listening: @escaping @Sendable () -> Void
+  ) async throws {
     let group = MultiThreadedEventLoopGroup(numberOfThreads: min(System.coreCount, 4))
     let threads = NIOThreadPool(numberOfThreads: 8)
     threads.start()
@@ -56,6 +60,7 @@ package enum WebServer {
     state.loadHistory()
     let application = application(state, address: address, group: group) { port in
       logger.notice("jobspool-web serves \(spool.path) on \(address.url(port: port))")
+      listening()
     }
     try await application.runService()
   }

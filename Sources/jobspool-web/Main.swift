@@ -50,7 +50,11 @@ struct JobspoolWeb: AsyncParsableCommand {
     guard let address = WebServer.Address(text) else {
       throw fail("\(text) is no address; expected HOST:PORT, [IPv6]:PORT or unix:/path", 64)
     }
-    do { try await WebServer.serve(opened, config: config, address: address, logger: logger) } catch {
+    do {
+      try await WebServer.serve(opened, config: config, address: address, logger: logger) {
+        tellManager("READY=1\nSTATUS=serving on \(text)")
+      }
+    } catch {
       throw fail("cannot serve on \(text): \(error)", 71)
     }
     logger.notice("stopped")
@@ -68,6 +72,13 @@ struct JobspoolWeb: AsyncParsableCommand {
     guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
     limit.rlim_cur = limit.rlim_max
     setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+  }
+
+  /// What systemd wants to know (sd_notify(3)): clients that come by its proxy wait until it listens.
+  private func tellManager(_ text: String) {
+    guard let path = getenv("NOTIFY_SOCKET") else { return }
+    var text = text
+    text.withUTF8 { _ = spool_send_datagram(path, $0.baseAddress, $0.count) }
   }
 
   private func fail(_ message: String, _ exit: Int32) -> ExitCode {
