@@ -60,7 +60,8 @@ def prepare_metadata_for_build_wheel(folder, settings=None):
 
 def ask(kind, lines):
     done = subprocess.run([SPOOLFUZZ, "--answer", kind], input="\n".join(lines) + "\n", stdout=subprocess.PIPE, text=True, timeout=600)
-    answers = done.stdout.splitlines()
+    # Not splitlines(), which takes some characters of an answer for ends of lines.
+    answers = done.stdout.split("\n")[:-1]
     check(done.returncode == 0 and len(answers) == len(lines), f"{len(answers)} answers about {kind} to {len(lines)} questions")
     return answers
 
@@ -134,7 +135,7 @@ def cron_suite():
         [sys.executable, os.path.join(TOP, "Tests", "Peers", "cron_firings.py")], input="\n".join(lines) + "\n",
         stdout=subprocess.PIPE, text=True, timeout=600,
     ).stdout.splitlines()
-    counts = {"same": 0, "both refuse": 0, "only we refuse": 0, "only croniter refuses": 0}
+    counts = {"same": 0, "both refuse": 0, "only we refuse": 0, "only croniter refuses": 0, "known to differ": 0}
     wrong, ours_only = [], set()
     for (expression, start), mine, their in zip(pairs, ask("cron", lines), theirs):
         if mine.startswith("refused") and their.startswith("refused"):
@@ -146,6 +147,8 @@ def cron_suite():
             counts["only croniter refuses"] += 1
         elif mine == their:
             counts["same"] += 1
+        elif KNOWN_CRON.search(expression):
+            counts["known to differ"] += 1
         else:
             wrong.append(f"'{expression}' after {start}: {mine} instead of {their}")
     for text in wrong[:20]:
@@ -156,6 +159,10 @@ def cron_suite():
     strange = [text for text in ours_only if not re.search(r"[a-zA-Z#?]|^\S+( \S+){6}$|^(\S+ ){1,3}\S+$", text)]
     print("      of these, of plain numbers: " + "  ".join(strange[:20]))
 
+
+# croniter takes a range with equal ends (12-12) for all values, and Sunday as the 7 of a step (7/5) for 0; for cron(8) and us
+# the first is one value, and the second is Sundays.
+KNOWN_CRON = re.compile(r"(?<!\w)(\w+)-\1(?!\w)|(?<!\S)7/\d+$", re.I)
 
 # Runs croniter's tests and notes what they ask, in UTC or without a zone.
 RECORDER = '''
