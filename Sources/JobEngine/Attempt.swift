@@ -18,7 +18,13 @@ final class Attempt {
   var progress = JobRecord.Progress()
   /// When its handler was last heard from; nil, never.
   var lastSign: WallTime?
-  /// The newest stage, to tell changes from repetitions.
+  /// How many stages it named, when the last one came into the audit log, and how many have not since.
+  var stages = 0
+  var stageNoted = Duration.zero
+  var stagesSkipped = 0
+  /// What it said in the daemon's log.
+  var logLines = 0
+  var logBytes = 0
   var isCancelled = false
   var cancelledBy = ""
 

@@ -64,6 +64,7 @@ extension Engine {
     expiries.remove(id)
     requeued.remove(id)
     refusedBefore.remove(id)
+    slowArrivals.forgetVerdict(on: id)
     flows.unblock(id)
     waitingFor[id] = nil
     condemned[id] = nil
@@ -77,17 +78,17 @@ extension Engine {
   func takeArrivals() {
     guard restoring == nil else { return }
     let limit = min(incoming.count, incomingNext + 512)
+    let end = turnEnd()
     let now = effects.now()
     unproven.removeAll(keepingCapacity: true)
     while incomingNext < limit {
       let id = incoming[incomingNext]
       incomingNext += 1
-      do throws(SpoolError) { try look(at: id, now: now) } catch {
-        // No descriptor or no memory just now; the next scan finds it again.
-        scanning.settled = nil
-        troubled(error)
-      }
+      takeUp(id, now: now)
+      // They may be large, or the disk slow; what runs does not wait for that.
+      if EventLoop.now >= end { break }
     }
+    takeSlowArrivals(now: now)
     if !unproven.isEmpty { prove(unproven) }
     do throws(SpoolError) { try resolveBlocked(now: now) } catch { troubled(error) }
     if incomingNext == incoming.count {
@@ -104,7 +105,32 @@ extension Engine {
     finishBatches()
   }
 
+  /// Large files, when no other name waits to be looked at; a flood of those holds them up for a second at most.
+  private func takeSlowArrivals(now: WallTime) {
+    guard !slowArrivals.isEmpty, drain == .no else { return }
+    turnSoon()
+    guard incomingNext == incoming.count || EventLoop.now >= slowArrivals.due else { return }
+    let end = turnEnd()
+    repeat {
+      guard let id = slowArrivals.take() else { break }
+      takeUp(id, now: now)
+    } while EventLoop.now < end
+    slowArrivals.rest(until: EventLoop.now + .seconds(1))
+  }
+
+  private func takeUp(_ id: String, now: WallTime) {
+    do throws(SpoolError) { try look(at: id, now: now) } catch {
+      // No descriptor or no memory just now; the next scan finds it again.
+      scanning.settled = nil
+      troubled(error)
+    }
+  }
+
+  /// When the part of a turn that begins now is over.
+  func turnEnd() -> Duration { EventLoop.now + .milliseconds(Limits.turnMilliseconds) }
+
   func look(at id: String, now: WallTime) throws(SpoolError) {
+    if slowArrivals.contains(id) || isSetAside(id) { return }
     switch try spool.peek(id, limit: settings.daemon.maxJobBytes, now: now) {
     case .gone:
       forget(id)
@@ -127,6 +153,18 @@ extension Engine {
     status.touch()
   }
 
+  /// Whether it is large, and therefore looked at later.
+  private func isSetAside(_ id: String) -> Bool {
+    guard slowArrivals.current != id,
+      let status = try? spool.syscalls.status(spool.descriptor(JobState.new), JobID.fileName(id)),
+      status.kind == .regular, status.size > Limits.checkedAtOnce
+    else { return false }
+    // As with names: beyond so many a scan finds them.
+    if slowArrivals.count < Limits.namesWaiting { slowArrivals.add(id) } else { scanning.isOwed = true }
+    turnSoon()
+    return true
+  }
+
   /// Puts a job that can be read onto the agenda.
   private func place(
     _ id: String, _ job: Job, firstSeen: WallTime, uid: UInt32, inode: UInt64, now: WallTime
@@ -144,7 +182,7 @@ extension Engine {
     let isNews = !isTwin && since == nil && announces(id, job.record)
     var submitter = job.record?.submittedBy ?? submitter(uid)
     if job.record == nil { submitter.subject = job.subject }
-    if !isTwin, refusal(of: job, by: submitter) != nil {
+    if !isTwin, refusal(of: job, id, by: submitter) != nil {
       if isNews { announce(id, job, firstSeen: firstSeen, uid: uid, key: nil, now: now) }
       return agenda.insertForJudgement(id)
     }

@@ -11,6 +11,7 @@ extension Engine {
   func claim() {
     guard drain == .no, !isBusy else { return }
     updatePause()
+    let end = turnEnd()
     let now = effects.now()
     while let pick = agenda.next(now: now) {
       do throws(SpoolError) {
@@ -25,6 +26,8 @@ extension Engine {
         return
       }
       updatePause()
+      // Each may be large and have a schema to be checked against.
+      if EventLoop.now >= end { return turnSoon() }
     }
   }
 
@@ -74,7 +77,7 @@ extension Engine {
       judge(claim, job, record, now: now)
       return false
     }
-    if let problem = refusal(of: job, by: record.submittedBy ?? submitter(claim.uid)) {
+    if let problem = refusal(of: job, claim.id, by: record.submittedBy ?? submitter(claim.uid)) {
       bury(claim, record, .rejected, problem.error, .reject, now: now)
       return false
     }
@@ -214,6 +217,7 @@ extension Engine {
   func judge() {
     guard !isLowOnDisk, drain == .no else { return }
     let now = effects.now()
+    let end = turnEnd()
     var budget = 256
     while budget > 0, settling.count < Limits.settlesWaiting, settling.fresh.count < Limits.refusalsPerTurn,
       let id = agenda.nextForJudgement()
@@ -223,6 +227,7 @@ extension Engine {
         incoming.append(id)
         return troubled(error)
       }
+      if EventLoop.now >= end { budget = 0 }
     }
     if budget == 0 || settling.fresh.count >= Limits.refusalsPerTurn { turnSoon() }
   }
@@ -264,7 +269,7 @@ extension Engine {
         details: Array("{\"expires_at\":\"\(expiry.rfc3339)\"}".utf8))
       return bury(claim, record, .expired, error, .expire, now: now)
     }
-    if let problem = refusal(of: job, by: record.submittedBy ?? submitter(claim.uid)) {
+    if let problem = refusal(of: job, claim.id, by: record.submittedBy ?? submitter(claim.uid)) {
       return bury(claim, record, .rejected, problem.error, .reject, now: now)
     }
     guard !isKnown(job.type) else {

@@ -36,8 +36,10 @@ extension Engine {
     }
     var switches: [String] = []
     var requests: [String] = []
+    var stuck: Set<String> = []
     do throws(SpoolError) {
       try Scan.names(of: .ctl, in: spool) { name in
+        if answered.contains(name) { stuck.insert(name) }
         if name.hasSuffix(".json"), !name.hasPrefix(".") {
           if !answered.contains(name) { requests.append(name) }
         } else if Engine.isSwitch(name) {
@@ -47,6 +49,7 @@ extension Engine {
     } catch {
       return troubled(error)
     }
+    answered = stuck
     applySwitches(switches.filter { isAllowed(toSwitch: $0) })
     queue(requests, since: began)
     takeRequests()
@@ -75,6 +78,8 @@ extension Engine {
       switchOwners[name] = accounts.name(of: status.uid)
       return true
     }
+    // A directory cannot be removed, and is not refused with every look.
+    guard !answered.contains(name) else { return false }
     let who = accounts.name(of: status.uid)
     refuse(name, who, "only root, the daemon's user and the group jobspool-admin may pause")
     removeControl(name)

@@ -122,9 +122,9 @@ extension Engine {
 
   /// Batches are over only when no member can be on its way in.
   func finishBatches() {
-    guard flows.count > 0, incoming.isEmpty, blockedArrivals.isEmpty, !scanning.isFirst, !scanning.isUnderWay else {
-      return
-    }
+    guard flows.count > 0, incoming.isEmpty, slowArrivals.isEmpty, blockedArrivals.isEmpty, !scanning.isFirst,
+      !scanning.isUnderWay
+    else { return }
     act(on: flows.overBatches())
   }
 

@@ -7,7 +7,7 @@ internal import SpoolStore
 
 extension Engine {
   /// Why this job is refused, by who submitted it or by its payload; nil: it may run.
-  func refusal(of job: Job, by submitter: JobRecord.Submitter) -> JobProblem? {
+  func refusal(of job: Job, _ id: String, by submitter: JobRecord.Submitter) -> JobProblem? {
     let uid = submitter.uid
     guard !JobType.isReserved(job.type) || isNotice(job, by: uid) else {
       return JobProblem(.reservedType, "types beginning with \"jobspool.\" are the program's own", key: "type")
@@ -31,7 +31,17 @@ extension Engine {
     guard settings.secrets == nil || job.bytes.count - (job.recordText?.count ?? 0) <= limit else {
       return JobProblem(.tooLarge, "sealed, the job has \(job.bytes.count) bytes; max_job_bytes allows \(limit)")
     }
-    return settings.schemas[job.type]?.problem(with: clear)
+    return schemaProblem(with: clear, of: job, id)
+  }
+
+  private func schemaProblem(with clear: Job, of job: Job, _ id: String) -> JobProblem? {
+    guard let schema = settings.schemas[job.type] else { return nil }
+    guard job.bytes.count > Limits.checkedAtOnce else { return schema.problem(with: clear) }
+    let sha256 = Digest.sha256(job.bytes[..<job.head], job.bytes[job.tail...])
+    if let known = slowArrivals.verdict(on: id, sha256: sha256) { return known.problem }
+    let problem = schema.problem(with: clear)
+    slowArrivals.remember(problem, of: id, sha256: sha256)
+    return problem
   }
 
   /// A notice as this daemon submits it: its own file, and a payload that names an entry.

@@ -9,32 +9,64 @@ extension Engine {
   func attemptReported(_ attempt: Attempt, _ event: AttemptEvent) {
     switch event {
     case .progress(let update): progressed(attempt, update)
-    case .log(let line):
+    case .log(let line): said(attempt, line)
+    case .ended(let end): ended(attempt, end)
+    }
+  }
+
+  /// A handler's line in the daemon's own log, which many share: one that does not stop is cut off. The job's log has its
+  /// lines too, and a bound of its own.
+  private func said(_ attempt: Attempt, _ line: LogLine) {
+    attempt.logLines += 1
+    guard attempt.logLines <= Limits.logLines, attempt.logBytes <= Limits.logLinesBytes else { return }
+    attempt.logBytes += line.message.utf8.count + line.category.utf8.count + line.code.utf8.count
+    let metadata: Logger.Metadata = ["job": "\(attempt.id)", "type": "\(attempt.job.type)"]
+    if attempt.logLines == Limits.logLines || attempt.logBytes > Limits.logLinesBytes {
+      logger.warning(
+        "\(attempt.id): its handler says more than belongs here; the rest is left out, see log/jobs/\(attempt.id).log",
+        metadata: metadata)
+      attempt.logLines = Limits.logLines
+    } else {
       logger.log(
         level: line.loggerLevel, "\(attempt.id): \(line.level) \(line.category) \(line.code) \(line.message)",
-        metadata: ["job": "\(attempt.id)", "type": "\(attempt.job.type)"])
-    case .ended(let end): ended(attempt, end)
+        metadata: metadata)
     }
   }
 
   private func progressed(_ attempt: Attempt, _ update: ProgressUpdate) {
     attempt.lastSign = effects.now()
     if let percent = update.percent { attempt.progress.percent = min(max(percent, 0), 100) }
-    if let message = update.message { attempt.progress.message = message }
-    if let stage = update.stage, stage != attempt.progress.stage {
+    if let message = update.message { attempt.progress.message = JobRecord.cut(message) }
+    if let stage = update.stage.map(JobRecord.cut), stage != attempt.progress.stage {
       attempt.progress.stage = stage
-      do throws(SpoolError) {
-        try transitions.audit.append(
-          .stage, at: effects.now(), job: attempt.id, type: attempt.job.type, attempt: attempt.number
-        ) { writer in
-          writer.key("stage")
-          writer.string(stage)
-        }
-      } catch {
-        troubled(error)
-      }
+      note(stage, of: attempt)
     }
     status.touch()
+  }
+
+  /// The line of a stage. Who names a hundred of them may mean it; who goes on has a line a second, which counts the others.
+  private func note(_ stage: String, of attempt: Attempt) {
+    let now = EventLoop.now
+    attempt.stages += 1
+    guard attempt.stages <= Limits.stagesAtOnce || now - attempt.stageNoted >= .seconds(1) else {
+      attempt.stagesSkipped += 1
+      return
+    }
+    do throws(SpoolError) {
+      try transitions.audit.append(
+        .stage, at: effects.now(), job: attempt.id, type: attempt.job.type, attempt: attempt.number
+      ) { writer in
+        writer.key("stage")
+        writer.string(stage)
+        guard attempt.stagesSkipped > 0 else { return }
+        writer.key("skipped")
+        writer.int(attempt.stagesSkipped)
+      }
+      attempt.stageNoted = now
+      attempt.stagesSkipped = 0
+    } catch {
+      troubled(error)
+    }
   }
 
   private func ended(_ attempt: Attempt, _ end: AttemptEnd) {
@@ -233,6 +265,11 @@ extension Engine {
     occupied[id] = nil
     operators[id] = nil
     status.touch()
+    if let harm = settlement.harm {
+      logger.warning(
+        "the file of \(id) in cur/ was \(harm) while it ran, not by the daemon; its end stands as it was all the same",
+        metadata: ["job": "\(id)"])
+    }
     firingSettled(settlement)
     if let held = holding.removeValue(forKey: id) {
       agenda.rested(held.type, serial: held.value)
@@ -247,6 +284,7 @@ extension Engine {
       break
     default:
       tell(settlement)
+      slowArrivals.forgetVerdict(on: id)
       notices.deadlines.remove(id)
       // It may have come to rest while it waited for others.
       flows.unblock(id)

@@ -42,6 +42,7 @@ package final class Engine {
   /// Names to look at, in order.
   var incoming: [String] = []
   var incomingNext = 0
+  var slowArrivals = SlowArrivals()
   /// Ids with a file in `cur/` that is ours, with the hash of what was dropped.
   var occupied: [String: String] = [:]
   /// Attempts whose handlers run.
@@ -507,6 +508,7 @@ package final class Engine {
     let old = settings.handlers
     let rerated = Set(new.handlers.values.filter { old[$0.type]?.rate != $0.rate }.map(\.type))
     settings = new
+    slowArrivals.forgetVerdicts()
     // What waits is held by the values it was looked at with; under other rules it has others.
     let rekeyed = Set(
       new.handlers.values.filter { old[$0.type]?.serialBy != $0.serialBy || old[$0.type]?.rate != $0.rate }.map(\.type))

@@ -207,7 +207,8 @@ extension JobRecord {
     writer.endObject()
   }
 
-  private static func cut(_ text: String) -> String {
+  /// The beginning of a text that somebody else chose, where any length of it would be copied again and again.
+  package static func cut(_ text: String) -> String {
     // By bytes: a combining character belongs to what is before it, so a few characters may be any number of them.
     let beginning = Array(text.utf8.prefix(Limits.briefText + 1))
     guard beginning.count > Limits.briefText else { return text }

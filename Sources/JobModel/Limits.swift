@@ -17,6 +17,12 @@ package enum Limits {
   package static let idsAsked = 1000
   /// Requests of others than operators that are remembered between two looks into `ctl/`.
   package static let requestsQueued = 4096
+  /// How long names are looked at, jobs refused or jobs claimed before everything else has its turn.
+  package static let turnMilliseconds = 25
+  /// Bytes of a job that is looked at as it comes; larger ones are when all others have been.
+  package static let checkedAtOnce = 65_536
+  /// Large jobs of which it is remembered that they fit their schema, or why not.
+  package static let verdictsRemembered = 10_000
   /// How long requests are carried out before jobs have their turn.
   package static let requestsMilliseconds = 10
   /// Attempts kept in a record, newest last.
@@ -62,6 +68,11 @@ package enum Limits {
   package static let rateValuesPublished = 50
   /// Odd names in `new/` of which each gets an alert of its own.
   package static let namesReported = 20
+  /// Stages of one attempt that the audit log has as they come; of more, one a second.
+  package static let stagesAtOnce = 100
+  /// What one attempt may say in the daemon's own log; all of it is in the job's.
+  package static let logLines = 1000
+  package static let logLinesBytes = 256 << 10
   /// Bytes of a job's log kept per job.
   package static let jobLogBytes = 1 << 20
 }

@@ -24,7 +24,7 @@ extension Check {
 
   private mutating func unique(_ elements: Instance.Elements, _ reporting: Bool) -> Bool {
     guard elements.values.count > 1, spend(8 * elements.weight) else { return elements.values.count <= 1 }
-    var seen: [Instance: Int] = [:]
+    var seen: [Instance: Int] = Dictionary(minimumCapacity: elements.values.count)
     for (index, value) in elements.values.enumerated() {
       if let before = seen.updateValue(index, forKey: value) {
         return fail("expected elements that differ, found the same at \(before) and \(index)", reporting)

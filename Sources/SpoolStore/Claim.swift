@@ -65,6 +65,12 @@ package final class Settlement {
   package var sla: Duration?
   package internal(set) var isWritten = false
   package internal(set) var isNoted = false
+  /// What somebody did to the file in `cur/` while the job ran, so that it was put right for this end; nil: nothing.
+  package internal(set) var harm: String?
+  /// The file was written anew from memory.
+  var isRebuilt = false
+  /// Part of the record may be in the file.
+  var isBegun = false
 
   /// Takes the claim: from here on there is one way out.
   ///

@@ -201,7 +201,7 @@ package final class Transitions {
     }
   }
 
-  private func syncCur() throws(SpoolError) {
+  func syncCur() throws(SpoolError) {
     do throws(Errno) { try syscalls.sync(spool.descriptor(JobState.cur)) } catch {
       throw SpoolError(doing: "syncing", path: "\(spool.path)/cur", error)
     }
@@ -273,9 +273,7 @@ package final class Transitions {
     } else if settlement.isWhole {
       try stageBare(settlement.id, record: settlement.record, for: settlement.claim.uid)
     } else if case .success(let job) = settlement.claim.content {
-      try put(
-        job.ending(record: settlement.recordJSON), at: job.head, over: settlement.claim.size,
-        fd: settlement.claim.fd, id: settlement.id)
+      try writeRecord(of: settlement, job)
     }
     settlement.isWritten = true
   }
@@ -294,6 +292,10 @@ package final class Transitions {
     ) { writer in
       fields(&writer)
       Transitions.writeMeasures(of: settlement, to: &writer)
+      if let harm = settlement.harm {
+        writer.key("file_was")
+        writer.string(harm)
+      }
       if let twinOf = settlement.claim.twinOf {
         writer.key("twin_of")
         writer.string(twinOf)
@@ -352,14 +354,19 @@ package final class Transitions {
       return try move(id, .cur, .new)
     case .retry, .release:
       try ends.clearDead(id)
-      return try move(id, .cur, .new)
+      if try move(id, .cur, .new) { return true }
+      return try bringBack(settlement) ? move(id, .cur, .new) : false
     default:
-      if settlement.record.outcome?.state == .done { try ends.finish(id) } else { try ends.bury(id) }
+      let isDone = settlement.record.outcome?.state == .done
+      do throws(SpoolError) { try isDone ? ends.finish(id) : ends.bury(id) } catch {
+        guard error.errno == .noEntry, try bringBack(settlement) else { throw error }
+        try isDone ? ends.finish(id) : ends.bury(id)
+      }
       return true
     }
   }
 
-  private func put(
+  func put(
     _ ending: [UInt8], at head: Int, over size: Int, fd: Int32, id: String
   ) throws(SpoolError) {
     do throws(Errno) {

@@ -45,18 +45,23 @@ def fetch(name, version, backend=None):
 
 BACKEND = '''
 import os, shutil
+from email.parser import Parser
 def get_requires_for_build_wheel(settings=None):
     return []
 def prepare_metadata_for_build_wheel(folder, settings=None):
-    os.makedirs(os.path.join(folder, "it-0.dist-info"))
-    shutil.copy("PKG-INFO", os.path.join(folder, "it-0.dist-info", "METADATA"))
-    return "it-0.dist-info"
+    with open("PKG-INFO") as file:
+        told = Parser().parse(file)
+    name = f"{told['Name']}-{told['Version']}.dist-info"
+    os.makedirs(os.path.join(folder, name))
+    shutil.copy("PKG-INFO", os.path.join(folder, name, "METADATA"))
+    return name
 '''
 
 
 def ask(kind, lines):
     done = subprocess.run([SPOOLFUZZ, "--answer", kind], input="\n".join(lines) + "\n", stdout=subprocess.PIPE, text=True, timeout=600)
-    answers = done.stdout.splitlines()
+    # Not splitlines(), which takes some characters of an answer for ends of lines.
+    answers = done.stdout.split("\n")[:-1]
     check(done.returncode == 0 and len(answers) == len(lines), f"{len(answers)} answers about {kind} to {len(lines)} questions")
     return answers
 
@@ -89,7 +94,7 @@ def schema_suite():
         print("      " + text)
     for reason, paths in sorted(refused.items(), key=lambda item: -len(item[1]))[:12]:
         print(f"      refused {len(paths)}: {reason} ({', '.join(sorted(set(paths))[:4])})")
-    known = [text for text in wrong if text.split(":")[0] in KNOWN_OTHERWISE]
+    known = [text for text in wrong if any(text.startswith(path) and words in text for path, words in KNOWN_OTHERWISE)]
     say(
         f"JSON Schema 2020-12 suite, formats included: {len(questions)} tests, {counts['right']} as it says, "
         f"{counts['refused']} schemas refused when they are loaded, {len(known)} known to differ, {len(wrong) - len(known)} wrong"
@@ -97,8 +102,9 @@ def schema_suite():
     check(len(questions) > 1000 and len(wrong) == len(known), "no schema of the suite judges otherwise than it says")
 
 
-# What differs from the suite, by file, and is meant to.
-KNOWN_OTHERWISE = set()
+# What differs from the suite, by file and words, and is meant to: a format that is named is checked, always; and a schema that
+# says it is written in a vocabulary of its own is read as any other.
+KNOWN_OTHERWISE = {("format.json", "is only an annotation by default"), ("vocabulary.json", "custom metaschema with with no validation")}
 
 
 # Cron
@@ -109,9 +115,17 @@ def cron_suite():
     asked = os.path.join(WORK, "asked")
     with open(recorder, "w") as file:
         file.write(RECORDER)
+    # What its tests import besides.
+    needs = os.path.join(WORK, "needs")
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--target", needs, "pytz", "tzlocal", "python-dateutil"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300,
+    )
+    if done.returncode != 0:
+        skip(f"pip cannot fetch what croniter's tests import: {done.stdout.decode(errors='replace')[-300:]}")
     subprocess.run(
         [sys.executable, recorder, folder, asked], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=600,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([folder, os.path.join(TOP, ".build", "python")])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([folder, os.path.join(TOP, ".build", "python"), needs])},
     )
     with open(asked) as file:
         pairs = sorted({tuple(line.rstrip("\n").split("\t")) for line in file})
@@ -121,7 +135,7 @@ def cron_suite():
         [sys.executable, os.path.join(TOP, "Tests", "Peers", "cron_firings.py")], input="\n".join(lines) + "\n",
         stdout=subprocess.PIPE, text=True, timeout=600,
     ).stdout.splitlines()
-    counts = {"same": 0, "both refuse": 0, "only we refuse": 0, "only croniter refuses": 0}
+    counts = {"same": 0, "both refuse": 0, "only we refuse": 0, "only croniter refuses": 0, "known to differ": 0}
     wrong, ours_only = [], set()
     for (expression, start), mine, their in zip(pairs, ask("cron", lines), theirs):
         if mine.startswith("refused") and their.startswith("refused"):
@@ -133,6 +147,8 @@ def cron_suite():
             counts["only croniter refuses"] += 1
         elif mine == their:
             counts["same"] += 1
+        elif KNOWN_CRON.search(expression):
+            counts["known to differ"] += 1
         else:
             wrong.append(f"'{expression}' after {start}: {mine} instead of {their}")
     for text in wrong[:20]:
@@ -144,11 +160,16 @@ def cron_suite():
     print("      of these, of plain numbers: " + "  ".join(strange[:20]))
 
 
+# croniter takes a range with equal ends (12-12) for all values, and Sunday as the 7 of a step (7/5) for 0; for cron(8) and us
+# the first is one value, and the second is Sundays.
+KNOWN_CRON = re.compile(r"(?<!\w)(\w+)-\1(?!\w)|(?<!\S)7/\d+$", re.I)
+
 # Runs croniter's tests and notes what they ask, in UTC or without a zone.
 RECORDER = '''
 import sys, unittest
 from datetime import datetime, timezone
-import croniter.croniter as module
+import importlib
+module = importlib.import_module("croniter.croniter")
 folder, path = sys.argv[1:3]
 out = open(path, "w")
 made = module.croniter.__init__

@@ -18,7 +18,8 @@ from daemon import Spool, check, finish, marked, same, say
 from people import Shared
 
 SHORT = os.environ.get("SHORT") == "1"
-PATIENT = float(os.environ.get("LATENCY", "5"))
+# Seconds another job may take meanwhile: a figure, unless LATENCY makes it a limit (for a release build on a machine at rest).
+PATIENT = float(os.environ.get("LATENCY", "0"))
 MEGABYTES = 50 if SHORT else 2000
 
 
@@ -35,7 +36,9 @@ class Beside:
             spool.wait(f"good-{cls.number}")
             worst = max(worst, time.monotonic() - began)
         now = spool.resident()[0]
-        check(worst < PATIENT and now < 120 << 20, f"other jobs during {during}: {worst * 1000:.0f} ms at most, {now >> 20} MB")
+        check(now < 120 << 20, f"memory during {during}: {now >> 20} MB")
+        say(f"other jobs during {during}: {worst * 1000:.0f} ms at most")
+        check(not PATIENT or worst < PATIENT, f"that is less than {PATIENT:g} s, if a limit was set")
 
 
 def ends(spool, id_, state, code=None, patience=60):
@@ -72,7 +75,8 @@ def execs(spool):
         check(size <= (1 << 20) + 200, f"the log of {name} has {size} bytes")
     check(os.path.getsize(spool.at("status.json")) < 1 << 20, "status.json stays small")
     said = len(spool.said())
-    say(f"the daemon's own log has {said >> 10} KiB after the floods")
+    check(said < 2 << 20, f"the daemon's own log has {said >> 10} KiB after the floods")
+    check(len(spool.events("stages", "stage")) < 100 + 300, "lines of stages in the audit log are few")
 
     # Control lines that are none, or say what cannot be.
     odd = [b"{", b"[]", b"null", b"\xff\xfe", b"{}" * 5, b"", b" " * 100_000, b'{"progress":1e999}', b'{"progress":"NaN"}', b'{"retry_in":-1}',
@@ -189,7 +193,8 @@ for line in sys.stdin:
 def workers(spool):
     with open(spool.at("handlers", "bin", "worker.py"), "w") as file:
         file.write(WORKER)
-    more = {"endless": 'timeout = "2s"', "mute": 'timeout = "1s"', "closes": 'timeout = "2s"'}
+    # One minute is what a machine under load may need to read a megabyte.
+    more = {"endless": 'timeout = "60s"', "mute": 'timeout = "1s"', "closes": 'timeout = "2s"'}
     kinds = ("wrong-id", "two-answers", "half-line", "no-json", "megabytes", "endless", "progress", "dies", "mute", "closes", "leaves")
     for kind in kinds:
         spool.configure(
@@ -235,7 +240,8 @@ def selves(spool):
     with open("/etc/passwd") as file:
         check("jobspool\":" not in file.read(), "what a link in the place of a job led to is as it was")
     for name in ("own", "moves", "rewrites", "swaps"):
-        say(f"{name}: {spool.states(name)}")
+        same(spool.wait(name).get("result"), 1, f"the result of {name}, all the same")
+        same(spool.states(name), ["done"], f"where {name} lies")
     Beside.go(spool, "what is left of that")
     same(spool.stop(), 0, "exit")
     spool.start()
