@@ -17,7 +17,8 @@ enum Answers {
         case "cron" where parts.count == 3: cron(parts[0], Int64(parts[1]) ?? 0, Int(parts[2]) ?? 0)
         default: "no such question"
         }
-      print(answer)
+      // One line, whatever byte a message quotes.
+      print(TerminalText.plain(answer))
     }
   }
 

@@ -292,6 +292,22 @@ import Testing
     #expect(table.count <= 3000)
   }
 
+  @Test("a damaged line whose job has no name is passed over, also as the first that names one")
+  func nameless() throws {
+    let scene = try Scene()
+    #expect(TextArena().add(UnsafeRawBufferPointer(start: UnsafeRawPointer(bitPattern: 8), count: 0)) == 0)
+    try scene.submit("a", "{\"type\":\"echo\"}")
+    try scene.transitions.audit.commit()
+    let name = try #require(scene.test.names(in: .log).first { $0.hasPrefix("audit-") })
+    let text = String(decoding: scene.test.auditText(name), as: UTF8.self)
+    let damaged = text.replacing("\"job\":\"a\"", with: "\"job\":\"\"")
+    #expect(damaged != text)
+    try TestSpool.write(Array((damaged + text).utf8), to: "\(scene.spool.path)/log/\(name)")
+    let (feed, _) = try feed(scene)
+    #expect(job("a", feed)?.state == .new)
+    #expect(job("", feed) == nil)
+  }
+
   @Test("messages fold as they do in rollups, text is found as it is in strings")
   func texts() {
     var random = SeededNumbers(seed: 11)

@@ -14,7 +14,8 @@ extension HistoryIndex {
     guard var scan = LineScan(line) else { return nil }
     if scan.sequence > lastSequence { lastSequence = scan.sequence }
     if scan.event == .paused || scan.event == .resumed { takeSwitch(scan) }
-    guard let id = scan.job else { return nil }
+    // A damaged line may have an id of no length.
+    guard let id = scan.job, !id.isEmpty else { return nil }
     switch scan.event {
     case .scheduleFired, .scheduleMissed, .scheduleSkipped, .scheduleEnabled, .scheduleDisabled, .alert, .paused,
       .resumed,

@@ -26,7 +26,8 @@ final class TextArena {
 
   /// Where the text lies from now on; nil when it is larger than a block, or four gigabytes are full.
   func add(_ text: UnsafeRawBufferPointer) -> UInt32? {
-    guard let base = text.baseAddress, text.count <= TextArena.blockSize else { return text.isEmpty ? 0 : nil }
+    guard let base = text.baseAddress, !text.isEmpty else { return 0 }
+    guard text.count <= TextArena.blockSize else { return nil }
     if used + text.count > TextArena.blockSize {
       guard count < TextArena.mostBlocks else { return nil }
       blocks[count] = .allocate(capacity: TextArena.blockSize)
