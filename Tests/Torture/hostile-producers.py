@@ -269,7 +269,7 @@ def large(spool):
 def requests(spool):
     """ctl/: what a producer may ask is little, and however often he asks, jobs have their turn."""
     end_of(begin_as(BERT, put, spool, "berts-held", {"type": "echo", "run_at": "2099-01-01T00:00:00Z"}))
-    until(lambda: spool.states("berts-held") == ["new"] and spool.status()["types"]["echo"]["scheduled"] >= 1, "it waits")
+    until(lambda: spool.states("berts-held") == ["new"] and spool.type("echo").get("scheduled", 0) >= 1, "it waits")
     os.rename(spool.at("new", "berts-held.json"), spool.at("hold", "berts-held.json"))
     before = [spool.read("done", "berts"), spool.read("hold", "berts-held")]
 
