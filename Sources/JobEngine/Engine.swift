@@ -230,6 +230,7 @@ package final class Engine {
     var boot: String?
     var isSettled = false
     var hasStartedBefore = false
+    var wasAtWork = false
     for file in try AuditFile.list(spool).reversed() where file.node == node && boot == nil {
       try MappedFile(file.name, in: spool).linesBackwards { line in
         guard let event = AuditLineHead(line)?.event else { return true }
@@ -239,13 +240,20 @@ package final class Engine {
           if hasStartedBefore { boot = Effects.bootID }
           return boot == nil
         }
-        guard event == .daemonStarted else { return true }
+        guard event == .daemonStarted else {
+          // Jobs may be submitted before the first daemon; all else tells of one.
+          if event != .submitted { wasAtWork = true }
+          return true
+        }
         let began = (try? JSONReader.parse(Array(line)))?["boot"]?.string ?? ""
         hasStartedBefore = began == Effects.bootID && !isSettled
         if !hasStartedBefore { boot = began }
+        wasAtWork = false
         return boot == nil
       }
     }
+    // The log begins with this boot, so no other has been at work here.
+    if boot == nil, hasStartedBefore, !wasAtWork { boot = Effects.bootID }
     let audit = transitions.audit
     if audit.repaired > 0 {
       raise("audit_repaired", "cut \(audit.repaired) bytes of a torn line off the audit log; a crash left them")

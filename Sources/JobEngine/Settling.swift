@@ -18,6 +18,8 @@ struct Settling {
   private var noted: [Settlement] = []
   private var notedUnderWay: [Settlement] = []
   private var movesUnderWay = false
+  /// Those taken for visible before the committer told.
+  private var early: [Settlement] = []
   /// Durable, and to be told of: the files of their notices come before their renames.
   private var untold: [Settlement] = []
   private var untoldUnderWay: [Settlement] = []
@@ -94,7 +96,9 @@ struct Settling {
 
   /// It has.
   mutating func takeMoved(_ id: String) -> Settlement? {
-    notedUnderWay.firstIndex { $0.id == id && $0.onlyMoves }.map { notedUnderWay.remove(at: $0) }
+    guard let index = notedUnderWay.firstIndex(where: { $0.id == id && $0.onlyMoves }) else { return nil }
+    early.append(notedUnderWay[index])
+    return notedUnderWay.remove(at: index)
   }
 
   /// The step succeeded: what is visible but for `unmoved`, and what may be renamed now, with what could not be before.
@@ -114,6 +118,9 @@ struct Settling {
     } else {
       unpublished += notedUnderWay
     }
+    // Somebody else had taken the file away.
+    unpublished += early.filter { unmoved.contains($0.id) }
+    early.removeAll()
     notedUnderWay.removeAll()
     movesUnderWay = false
     return (visible, takeUnpublished())

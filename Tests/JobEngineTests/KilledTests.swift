@@ -56,6 +56,17 @@ import Testing
     #expect(try spool.events(of: "b") == ["submitted", "rejected"])
   }
 
+  @Test("the first daemon of a spool, killed, is not taken for a machine that went down")
+  func firstDaemon() throws {
+    do {
+      let bench = try bench { _, _ in }
+      try spool.drop("a", "{\"type\":\"t\"}")
+      bench.engine.arrived("a.json", in: "new")
+      #expect(try bench.turn { bench.runner.started == ["a"] })
+    }
+    #expect(try !bench { _, _ in }.engine.transitions.mendsTorn)
+  }
+
   @Test("how many notices were held back is told by the next daemon, once")
   func heldBack() throws {
     let listening: (inout HandlerSettings, inout DaemonSettings) -> Void = { _, daemon in
