@@ -55,7 +55,7 @@ with Spool(config='max_jobs = 4\nrescan = "1s"') as spool:
     for n in range(40):
         spool.drop(f"far-{n:02}", {"type": "echo", "delay": "2h"})
     spool.drop("named", {"type": "echo", "run_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 6 * 3600))})
-    until(lambda: spool.status()["types"]["echo"].get("scheduled") == 41, "41 are scheduled")
+    until(lambda: spool.type("echo").get("scheduled") == 41, "41 are scheduled")
     set_and_see("+3h", 3 * 3600)
     for n in range(40):
         spool.wait(f"far-{n:02}")

@@ -26,7 +26,7 @@ with Spool(config='max_jobs = 4\nrescan = "1s"') as spool:
 
     # Cancel: waiting, running, neither.
     spool.drop("waits", far)
-    until(lambda: spool.status()["types"].get("echo", {}).get("scheduled") == 1, "it is scheduled")
+    until(lambda: spool.type("echo").get("scheduled") == 1, "it is scheduled")
     answer = result(spool.ask({"do": "cancel", "jobs": ["waits"]}), "waits")
     same((answer["ok"], answer.get("state")), (True, "dead"), "cancel of a waiting job")
     same(spool.record("dead", "waits")["outcome"], "cancelled", "its outcome")
@@ -52,7 +52,7 @@ with Spool(config='max_jobs = 4\nrescan = "1s"') as spool:
     until(lambda: len(spool.events("fails", "buried")) == 2, "it runs again")
     same([a["n"] for a in spool.wait("fails", "dead")["attempts"]], [1, 1], "attempts after a requeue")
     spool.drop("kept", far)
-    until(lambda: spool.status()["types"]["echo"]["scheduled"] == 1, "it is scheduled")
+    until(lambda: spool.type("echo").get("scheduled") == 1, "it is scheduled")
     same(result(spool.ask({"do": "hold", "jobs": ["kept"]}), "kept").get("state"), "hold", "hold")
     same(spool.states("kept"), ["hold"], "a held job is in")
     same(result(spool.ask({"do": "release", "jobs": ["kept"]}), "kept").get("state"), "new", "release")
@@ -62,7 +62,7 @@ with Spool(config='max_jobs = 4\nrescan = "1s"') as spool:
     many = [f"many-{n:03}" for n in range(300)]
     for id_ in many:
         spool.drop(id_, far)
-    until(lambda: spool.status()["types"]["echo"]["scheduled"] == 301, "300 more are scheduled")
+    until(lambda: spool.type("echo").get("scheduled") == 301, "300 more are scheduled")
     answer = spool.ask({"do": "cancel", "jobs": many})
     same(sum(r["ok"] for r in answer["results"]), 300, "jobs cancelled with one request")
 
@@ -101,7 +101,7 @@ with Spool(config='max_jobs = 4\nrescan = "1s"') as spool:
     os.unlink(spool.at("ctl", "pause"))
     spool.wait("paused")
     pause("pause.echo")
-    until(lambda: spool.status()["types"]["echo"]["paused"], "status.json says the type is paused")
+    until(lambda: spool.type("echo").get("paused"), "status.json says the type is paused")
     spool.drop("type-paused", {"type": "echo"})
     spool.drop("type-other", {"type": "other"})
     spool.wait("type-other")

@@ -199,6 +199,10 @@ class Spool:
         except (FileNotFoundError, ValueError):
             return {}
 
+    def type(self, name):
+        """What status.json tells of a type; nothing while there is no such file."""
+        return self.status().get("types", {}).get(name, {})
+
     def alerts(self):
         return {alert["code"]: alert["message"] for alert in self.status().get("alerts", [])}
 

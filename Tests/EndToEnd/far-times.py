@@ -51,7 +51,7 @@ try:
             spool.wait(name)
         for name in ("beyond", "more", "past", "west"):
             same(spool.wait(name, "dead").get("outcome"), "rejected", name)
-        until(lambda: spool.status()["types"]["ok"].get("scheduled") == 2, "two wait for a century and more")
+        until(lambda: spool.type("ok").get("scheduled") == 2, "two wait for a century and more")
         same((spool.states("last"), spool.states("century")), (["new"], ["new"]), "they wait")
         same(spool.stop(), 0, "it stops again")
         # Its own clock at the end of the millennium and far beyond what there are digits for.

@@ -81,7 +81,7 @@ with Spool("main/spool", config='max_jobs = 4\n[web]\nlisten = "127.0.0.1:7733"\
         message = spool.alerted(f"handler:{type_}")
         check(type_ in message, f"alert: {message}")
         same(spool.states(f"first-{type_}"), ["new"], f"a job of the type {type_} waits in")
-        until(lambda: spool.status()["types"].get(type_, {}).get("broken"), f"status.json calls {type_} broken")
+        until(lambda: spool.type(type_).get("broken"), f"status.json calls {type_} broken")
     check("concurency" in spool.alerts()["handler:typo"], "it names the key")
     check("typo.toml:2" in spool.alerts()["handler:typo"], "it names file and line")
 

@@ -2,7 +2,7 @@
 """What others' programs say of what the web program serves, after jobs of every end: Prometheus' own parser for Python, twice, and
 `promtool check metrics` where it is installed, of /metrics; the official description of OpenAPI 3.1 of /openapi.json. Fetched
 when this runs and kept nowhere. (Requests made up from /openapi.json are Tests/EndToEnd/web-schema.py's, a foreign WebSocket
-client is in web-events.py.)"""
+client is in web-listeners.py.)"""
 
 import json
 import os

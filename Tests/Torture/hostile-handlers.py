@@ -38,7 +38,8 @@ class Beside:
         now = spool.resident()[0]
         check(now < 120 << 20, f"memory during {during}: {now >> 20} MB")
         say(f"other jobs during {during}: {worst * 1000:.0f} ms at most")
-        check(not PATIENT or worst < PATIENT, f"that is less than {PATIENT:g} s, if a limit was set")
+        if PATIENT:
+            check(worst < PATIENT, f"that is less than the {PATIENT:g} s of LATENCY")
 
 
 def ends(spool, id_, state, code=None, patience=60):
