@@ -83,11 +83,14 @@ def settle(spool, books, outage):
     with contextlib.suppress(FileNotFoundError):
         os.unlink(f"{books}.err")
     daemon = start_daemon(spool, books, outage)
-    end = time.monotonic() + 60
+    # A minute without an end, whatever else the machine has to do.
+    end, ends = time.monotonic() + 60, -1
     quiet = 0
     while quiet < 3 and daemon.poll() is None and time.monotonic() < end:
         time.sleep(0.03)
         with contextlib.suppress(FileNotFoundError):
+            if (now := sum(len(os.listdir(f"{spool}/{state}")) for state in ("done", "dead"))) != ends:
+                end, ends = time.monotonic() + 60, now
             rested = not any(
                 name.endswith(".json") and not name.startswith(WAITING)
                 for state in ("new", "cur") for name in os.listdir(f"{spool}/{state}"))
