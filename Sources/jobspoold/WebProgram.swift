@@ -20,6 +20,8 @@ final class WebProgram {
   private var process: (pid: pid_t, handle: Int32, lifeline: Int32, since: Duration)?
   private var failures = 0
   private var pending: LoopTimer?
+  /// We told it to end, for a new address.
+  private var isReplaced = false
 
   private static let alert = "web"
   /// Running for so long it counts as well again.
@@ -62,6 +64,7 @@ final class WebProgram {
   /// Ends it and starts it anew once it is gone, if it is to run.
   private func end() {
     guard let process else { return }
+    isReplaced = true
     kill(process.pid, SIGTERM)
     loop.after(.seconds(1)) { [weak self] in
       if let now = self?.process, now.pid == process.pid { kill(now.pid, SIGKILL) }
@@ -127,11 +130,11 @@ final class WebProgram {
     close(process.lifeline)
     let lived = EventLoop.now - process.since
     self.process = nil
+    defer { isReplaced = false }
     guard let address else { return engine.calmAlert(WebProgram.alert) }
     let signal = spool_status_signalled(status)
     let how = signal >= 0 ? "was killed by signal \(signal)" : "ended with exit code \(spool_status_exited(status))"
-    // It was told to, for a new address.
-    if status == 0, failures == 0, lived > .seconds(1) { return start() }
+    if isReplaced { return start() }
     if lived > .seconds(60) { failures = 0 }
     failed("jobspool-web (\(address)) \(how); its own words are above in the log")
   }
