@@ -130,7 +130,9 @@ struct Settling {
   mutating func abandonCommit() {
     files = filesUnderWay + files
     filesUnderWay.removeAll()
-    noted = notedUnderWay + noted
+    // Nothing was moved, so that those taken for visible were not.
+    noted = early + notedUnderWay + noted
+    early.removeAll()
     notedUnderWay.removeAll()
     movesUnderWay = false
   }

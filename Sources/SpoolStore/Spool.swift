@@ -83,7 +83,6 @@ package struct Spool: Sendable {
     descriptors = Descriptors(root: root, folders: folders, unreadable: unreadable)
   }
 
-  /// A producer of a system spool may pass through its top without listing it.
   /// What somebody reads who is not let in.
   private static func closed(_ path: String, _ root: Int32) -> SpoolError {
     var status = stat()
@@ -95,6 +94,7 @@ package struct Spool: Sendable {
     return SpoolError(.denied, "you may not use the spool \(path); \(remedy)")
   }
 
+  /// A producer of a system spool may pass through its top without listing it.
   private static func openRoot(_ path: String, _ syscalls: any SpoolSyscalls) throws(Errno) -> Int32 {
     do throws(Errno) {
       return try syscalls.open(AT_FDCWD, path, flags: O_RDONLY | O_DIRECTORY, mode: 0)

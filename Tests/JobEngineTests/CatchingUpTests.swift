@@ -28,6 +28,17 @@ struct CatchingUpTests {
     func open() { isOpen.withLock { $0 = true } }
   }
 
+  /// `a` and `b` run and end, in that order and in one turn that has not been taken.
+  private func endTwo(_ syscalls: InterruptedSyscalls) throws -> EngineBench {
+    let bench = try EngineBench(spool, ManualClock("2026-11-21T12:00:00Z"), syscalls: syscalls)
+    for id in ["a", "b"] { try spool.drop(id, "{\"type\":\"t\"}") }
+    bench.engine.lookAgain()
+    #expect(try bench.turn { bench.runner.started == ["a", "b"] })
+    bench.runner.end("a")
+    bench.runner.end("b")
+    return bench
+  }
+
   /// `a` lies in done/, `b` does not yet, and the engine has heard of neither.
   private func between(_ body: (EngineBench) throws -> Void) throws {
     let barrier = Barrier()
@@ -37,12 +48,7 @@ struct CatchingUpTests {
       guard call.hasPrefix("unlink dead/b.json"), isFirst.withLock({ $0.exchange(false) }) else { return }
       barrier.wait()
     })
-    let bench = try EngineBench(spool, ManualClock("2026-11-21T12:00:00Z"), syscalls: syscalls)
-    for id in ["a", "b"] { try spool.drop(id, "{\"type\":\"t\"}") }
-    bench.engine.lookAgain()
-    #expect(try bench.turn { bench.runner.started == ["a", "b"] })
-    bench.runner.end("a")
-    bench.runner.end("b")
+    let bench = try endTwo(syscalls)
     #expect(try bench.turn { barrier.reached })
     #expect(spool.states(of: "a") == [.done])
     #expect(spool.states(of: "b") == [.cur])
@@ -78,17 +84,32 @@ struct CatchingUpTests {
   @Test("what cannot be moved is told of, and stays in cur/")
   func refused() throws {
     let syscalls = InterruptedSyscalls(failure: { _, call in call.hasPrefix("rename cur/a.json") ? Errno(EIO) : nil })
-    let bench = try EngineBench(spool, ManualClock("2026-11-21T12:00:00Z"), syscalls: syscalls)
-    for id in ["a", "b"] { try spool.drop(id, "{\"type\":\"t\"}") }
-    bench.engine.lookAgain()
-    #expect(try bench.turn { bench.runner.started == ["a", "b"] })
-    bench.runner.end("a")
-    bench.runner.end("b")
+    let bench = try endTwo(syscalls)
     #expect(try bench.turn { spool.states(of: "b") == [.done] })
     #expect(try bench.turn { bench.alerts.count == 1 })
     #expect(spool.states(of: "a") == [.cur])
     #expect(bench.engine.occupied["a"] != nil)
     #expect(bench.engine.occupied["b"] == nil)
+  }
+
+  @Test("one whose file was taken away while its line was being synced has its end, also when that sync failed")
+  func vanished() throws {
+    let barrier = Barrier()
+    defer { barrier.open() }
+    let isArmed = Mutex(false)
+    let syscalls = InterruptedSyscalls(failure: { _, call in
+      guard call.hasPrefix("syncdata log/"), isArmed.withLock({ $0.exchange(false) }) else { return nil }
+      barrier.wait()
+      return Errno(ENOSPC)
+    })
+    let bench = try endTwo(syscalls)
+    isArmed.withLock { $0 = true }
+    #expect(try bench.turn { barrier.reached })
+    #expect(unlink(spool.file("a", .cur)) == 0)
+    try bench.control("again.json", "{\"do\":\"requeue\",\"jobs\":[\"a\"]}")
+    barrier.open()
+    #expect(try bench.turn { spool.states(of: "a") == [.done] && spool.states(of: "b") == [.done] })
+    #expect(try spool.events(of: "a").filter { $0 == "claimed" }.count == 1)
   }
 }
 
