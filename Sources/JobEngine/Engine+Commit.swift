@@ -1,0 +1,63 @@
+/// The durable step: one sync for all that waits for one, on a thread of its own, and what it lets become visible.
+internal import Glibc
+internal import JobModel
+internal import Logging
+internal import SpoolStore
+
+extension Engine {
+  /// Begins a durable step for everything that waits for one.
+  func commit() {
+    guard !isCommitting, !transitions.audit.hasPending, let committer else { return }
+    var files = settling.beginCommit()
+    if settings.daemon.durability == .relaxed, files?.isEmpty == true {
+      // Renames first; the sync follows within a second.
+      publish(settling.finishCommit().durable)
+      scheduleRelaxedSync()
+      files = nil
+    }
+    let copies = adopting.beginCommit()
+    guard files != nil || !copies.isEmpty else { return }
+    isCommitting = true
+    // An end that somebody is to be told of has its notice on the disk first.
+    let ends = files == nil || hasListeners || isAdrift ? [] : settling.beginMoves()
+    committer.commit(
+      Committer.Batch(
+        copies: copies, files: files ?? [], logs: files == nil ? [] : transitions.audit.descriptors, ends: ends))
+  }
+
+  private func scheduleRelaxedSync() {
+    guard !relaxedSyncIsDue else { return }
+    relaxedSyncIsDue = true
+    loop.after(.seconds(1)) { [unowned self] in
+      relaxedSyncIsDue = false
+      guard !isCommitting, let committer else { return scheduleRelaxedSync() }
+      isCommitting = true
+      committer.commit(Committer.Batch(files: [], logs: transitions.audit.descriptors))
+    }
+  }
+
+  func committed(_ outcome: Committer.Outcome) {
+    isCommitting = false
+    adopted(outcome.copies)
+    guard outcome.hasLog else { return }
+    if let failure = outcome.rest {
+      settling.abandonCommit()
+      if failure.isFullDisk {
+        return troubled(SpoolError(doing: "syncing the audit log", path: "\(spool.path)/log", failure))
+      }
+      // After a failed sync the kernel forgets what it could not write: nothing later would be the truth. A fresh start
+      // reads what the disk really has.
+      logger.critical("the disk failed to sync (\(failure.message)); stopping, because nothing written can be trusted")
+      exit(74)
+    }
+    transitions.audit.synced()
+    let (visible, durable) = settling.finishCommit(unmoved: outcome.unmoved)
+    becameVisible(visible)
+    publish(durable)
+  }
+
+  func stopCommitter() {
+    committer?.stop()
+    committer = nil
+  }
+}

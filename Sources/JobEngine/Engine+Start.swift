@@ -1,0 +1,121 @@
+/// What a start does before the first turn: it makes good what a dead daemon left, and recalls what the spool says.
+internal import Glibc
+internal import JobModel
+internal import Logging
+internal import SpoolStore
+
+extension Engine {
+  /// Recovers what a dead daemon left, reads the switches in `ctl/`, and begins. Surviving handlers have been ended.
+  ///
+  /// - Parameters:
+  ///   - reload: reads the configuration anew.
+  ///   - stopped: called once, when a drain is complete and everything durable.
+  package func start(reload: @escaping () throws -> EngineSettings, stopped: @escaping () -> Void) throws {
+    self.reload = reload
+    self.stopped = stopped
+    let mailbox = try loop.mailbox(of: Committer.Outcome.self) { [unowned self] in committed($0) }
+    committer = Committer(spool) { mailbox.post($0) }
+    clerkMailbox = try loop.mailbox(of: ClerkReport.self) { [unowned self] in take($0) }
+    let now = effects.now()
+    try recallSchedules()
+    configureSchedules(now)
+    let previous = try noteStart(now)
+    configureAgenda()
+    raiseBrokenSchedules()
+    let left = try Scan.ids(in: .cur, of: spool)
+    let recovery = Recovery(
+      transitions: transitions, maxJobBytes: settings.daemon.maxJobBytes, now: now,
+      policy: { [settings] in settings.handlers[$0]?.retry }, random: effects.random)
+    let hadPowerCut = !previous.wasClean && previous.boot != Effects.bootID
+    transitions.mendsTorn = hadPowerCut
+    let takenUp = hadPowerCut ? try recovery.takeUpEnds() : 0
+    var report = try recovery.run()
+    if hadPowerCut { report.repaired += try recovery.completeTornEnds() }
+    for problem in report.problems { raise("recovery", problem) }
+    if !report.isEmpty || hadPowerCut {
+      if hadPowerCut {
+        logger.notice("the machine went down with the daemon at work; \(takenUp + report.repaired) files were mended")
+      }
+      logger.notice(
+        "recovered \(report.crashed) interrupted, \(report.completed) finished, \(report.returned) unstarted jobs")
+      try transitions.audit.append(.recovered, at: now) { writer in
+        for (key, count) in [("crashed", report.crashed), ("completed", report.completed)] {
+          writer.key(escaping: key)
+          writer.int(count)
+        }
+        writer.key("returned")
+        writer.int(report.returned)
+        writer.key("twins")
+        writer.int(report.twins)
+        writer.key("repaired")
+        writer.int(report.repaired)
+      }
+    }
+    recallHeldBack()
+    retell(left)
+    if !previous.wasClean { carefulUntil = EventLoop.now + .seconds(Limits.carefulSeconds) }
+    let index = try AuditIndex(spool)
+    openIndex = index
+    // An old spool has a long log and no index of it: the first scan waits for that once it has seen some names.
+    indexIsFar = index.uncovered > 16 * IndexWriter.stretch
+    // A new day leaves a file that is closed, and an old spool may have none of it.
+    indexIsOwed = true
+    try rebuildRates(now: now)
+    try adoptFirings()
+    beginRestore()
+    readSwitches()
+    checkSpace()
+    loop.beforeWait = { [unowned self] in turn() }
+    scan()
+    scheduleRescan()
+    keepHouse()
+  }
+
+  /// Writes `daemon_started`; tells whether the daemon before us stopped in order, and in which boot it began. A start of
+  /// this boot that did not get through its recovery does not count: the one before it is still to be made good.
+  private func noteStart(_ now: WallTime) throws(SpoolError) -> (wasClean: Bool, boot: String?) {
+    var last: AuditEvent?
+    var boot: String?
+    var isSettled = false
+    var hasStartedBefore = false
+    var wasAtWork = false
+    for file in try AuditFile.list(spool).reversed() where file.node == node && boot == nil {
+      try MappedFile(file.name, in: spool).linesBackwards { line in
+        guard let event = AuditLineHead(line)?.event else { return true }
+        last = last ?? event
+        if event == .recovered || event == .daemonStopped {
+          isSettled = true
+          if hasStartedBefore { boot = Effects.bootID }
+          return boot == nil
+        }
+        guard event == .daemonStarted else {
+          // Jobs may be submitted before the first daemon; all else tells of one.
+          if event != .submitted { wasAtWork = true }
+          return true
+        }
+        let began = (try? JSONReader.parse(Array(line)))?["boot"]?.string ?? ""
+        hasStartedBefore = began == Effects.bootID && !isSettled
+        if !hasStartedBefore { boot = began }
+        wasAtWork = false
+        return boot == nil
+      }
+    }
+    // The log begins with this boot, so no other has been at work here.
+    if boot == nil, hasStartedBefore, !wasAtWork { boot = Effects.bootID }
+    let audit = transitions.audit
+    if audit.repaired > 0 {
+      raise("audit_repaired", "cut \(audit.repaired) bytes of a torn line off the audit log; a crash left them")
+    }
+    try audit.append(.daemonStarted, at: now) { writer in
+      writer.key("version")
+      writer.string(jobspoolVersion)
+      writer.key("pid")
+      writer.int(getpid())
+      writer.key("boot")
+      writer.string(Effects.bootID)
+      schedules.write(to: &writer)
+    }
+    try audit.commit()
+    return (last == nil || last == .daemonStopped, boot)
+  }
+}
