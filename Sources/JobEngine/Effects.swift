@@ -25,17 +25,6 @@ package struct Effects {
     return WallTime(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)
   }
 
-  /// Which run of the kernel this is; "unknown" where it does not say.
-  package static let bootID: String = {
-    let fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC)
-    guard fd >= 0 else { return "unknown" }
-    defer { close(fd) }
-    let text = [UInt8](unsafeUninitializedCapacity: 64) { buffer, count in
-      count = max(0, read(fd, buffer.baseAddress, 64))
-    }
-    return String(decoding: text.prefix { $0 > 0x20 }, as: UTF8.self)
-  }()
-
   /// The real ones.
   package static func real(logger: Logger) -> Effects {
     Effects(

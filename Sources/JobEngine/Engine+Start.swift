@@ -19,21 +19,21 @@ extension Engine {
     let now = effects.now()
     try recallSchedules()
     configureSchedules(now)
-    let previous = try noteStart(now)
+    let previous = transitions.audit.previous
+    try noteStart(now)
     configureAgenda()
     raiseBrokenSchedules()
     let left = try Scan.ids(in: .cur, of: spool)
     let recovery = Recovery(
       transitions: transitions, maxJobBytes: settings.daemon.maxJobBytes, now: now,
       policy: { [settings] in settings.handlers[$0]?.retry }, random: effects.random)
-    let hadPowerCut = !previous.wasClean && previous.boot != Effects.bootID
-    transitions.mendsTorn = hadPowerCut
-    let takenUp = hadPowerCut ? try recovery.takeUpEnds() : 0
+    transitions.mendsTorn = previous.hadPowerCut
+    let takenUp = previous.hadPowerCut ? try recovery.takeUpEnds() : 0
     var report = try recovery.run()
-    if hadPowerCut { report.repaired += try recovery.completeTornEnds() }
+    if previous.hadPowerCut { report.repaired += try recovery.completeTornEnds() }
     for problem in report.problems { raise("recovery", problem) }
-    if !report.isEmpty || hadPowerCut {
-      if hadPowerCut {
+    if !report.isEmpty || previous.hadPowerCut {
+      if previous.hadPowerCut {
         logger.notice("the machine went down with the daemon at work; \(takenUp + report.repaired) files were mended")
       }
       logger.notice(
@@ -71,40 +71,11 @@ extension Engine {
     keepHouse()
   }
 
-  /// Writes `daemon_started`; tells whether the daemon before us stopped in order, and in which boot it began. A start of
-  /// this boot that did not get through its recovery does not count: the one before it is still to be made good.
-  private func noteStart(_ now: WallTime) throws(SpoolError) -> (wasClean: Bool, boot: String?) {
-    var last: AuditEvent?
-    var boot: String?
-    var isSettled = false
-    var hasStartedBefore = false
-    var wasAtWork = false
-    for file in try AuditFile.list(spool).reversed() where file.node == node && boot == nil {
-      try MappedFile(file.name, in: spool).linesBackwards { line in
-        guard let event = AuditLineHead(line)?.event else { return true }
-        last = last ?? event
-        if event == .recovered || event == .daemonStopped {
-          isSettled = true
-          if hasStartedBefore { boot = Effects.bootID }
-          return boot == nil
-        }
-        guard event == .daemonStarted else {
-          // Jobs may be submitted before the first daemon; all else tells of one.
-          if event != .submitted { wasAtWork = true }
-          return true
-        }
-        let began = (try? JSONReader.parse(Array(line)))?["boot"]?.string ?? ""
-        hasStartedBefore = began == Effects.bootID && !isSettled
-        if !hasStartedBefore { boot = began }
-        wasAtWork = false
-        return boot == nil
-      }
-    }
-    // The log begins with this boot, so no other has been at work here.
-    if boot == nil, hasStartedBefore, !wasAtWork { boot = Effects.bootID }
+  private func noteStart(_ now: WallTime) throws(SpoolError) {
     let audit = transitions.audit
     if audit.repaired > 0 {
-      raise("audit_repaired", "cut \(audit.repaired) bytes of a torn line off the audit log; a crash left them")
+      raise(
+        "audit_repaired", "cut \(audit.repaired) bytes off the end of the audit log: what a crash left of torn lines")
     }
     try audit.append(.daemonStarted, at: now) { writer in
       writer.key("version")
@@ -112,10 +83,9 @@ extension Engine {
       writer.key("pid")
       writer.int(getpid())
       writer.key("boot")
-      writer.string(Effects.bootID)
+      writer.string(PreviousRun.bootID)
       schedules.write(to: &writer)
     }
     try audit.commit()
-    return (last == nil || last == .daemonStopped, boot)
   }
 }

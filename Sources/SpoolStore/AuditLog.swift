@@ -3,7 +3,8 @@
 ///
 /// Lines are composed in memory and written by `flush` with one write; `descriptor` is what a group commit syncs. A
 /// write that a full disk cuts short is taken back, so the file never holds half a batch that will be written again.
-/// A torn last line, which only a crash can leave, is cut off when the log is opened, and `repaired` says so.
+/// A torn last line, which only a crash can leave, is cut off when the log is opened, and `repaired` says so; after a power
+/// cut, so is what lies behind a hole.
 internal import Glibc
 package import JobModel
 
@@ -11,10 +12,12 @@ package final class AuditLog {
   package let node: String
   /// The number of the next line.
   package private(set) var sequence: Int
-  /// Bytes cut off at the end when it was opened.
+  /// Bytes cut off at the end.
   package private(set) var repaired = 0
   /// The hash of the last line.
   package private(set) var head: String
+  /// How the daemon before us ended.
+  package let previous: PreviousRun
 
   private let spool: Spool
   private var fd: Int32
@@ -45,26 +48,67 @@ package final class AuditLog {
     head = Digest.none
     size = 0
     fd = -1
-    var openedExisting = false
+    previous = try PreviousRun(files, in: spool)
+    try findEnd(files)
+    if previous.hadPowerCut { try mend(files) }
+    fd = try AuditLog.open(AuditFile.name(node: node, day: day), in: spool)
+  }
+
+  /// Takes from `files`, which are this node's, what is not whole at their end, and notes where the chain goes on.
+  private func findEnd(_ files: [AuditFile]) throws(SpoolError) {
+    (head, sequence, size) = (Digest.none, 1, 0)
     for file in files.reversed() {
       let (lineHash, lineSequence, kept, cut) = try AuditLog.end(of: file, in: spool)
-      if file.day == day {
-        fd = try AuditLog.open(file.name, in: spool)
-        openedExisting = true
-        size = kept
-      }
+      if file.day == day { size = kept }
       if cut > 0 {
         // Whatever the day: a file torn before midnight is not the newest any more when the next daemon opens the log.
         repaired += cut
         try AuditLog.cut(file.name, to: kept, in: spool)
       }
       if let lineHash, let lineSequence {
-        head = lineHash
-        sequence = lineSequence + 1
-        break
+        (head, sequence) = (lineHash, lineSequence + 1)
+        return
       }
     }
-    if !openedExisting { fd = try AuditLog.open(AuditFile.name(node: node, day: day), in: spool) }
+  }
+
+  /// After a power cut: cuts the log where zeros stand for lines.
+  ///
+  /// A line written to a block that the disk has already may be lost while a later one, which began a new block, is there
+  /// (ext4 with `data=ordered`). No sync that covered the lost line can have ended, so none of a line behind it either:
+  /// they go too, as if the power had gone a moment earlier, and the chain is whole again. Looks as far back as the kernel
+  /// may have kept bytes from the disk (`Recovery.window`).
+  private func mend(_ files: [AuditFile]) throws(SpoolError) {
+    guard let hole = try firstHole(files) else { return }
+    // The newest first: cut short in the middle of this, it is found again.
+    for file in files[hole.index...].reversed() {
+      let kept = file == files[hole.index] ? hole.offset : 0
+      repaired += max(0, try MappedFile(file.name, in: spool).bytes.count - kept)
+      try AuditLog.cut(file.name, to: kept, in: spool)
+    }
+    try findEnd(files)
+  }
+
+  private func firstHole(_ files: [AuditFile]) throws(SpoolError) -> (index: Int, offset: Int)? {
+    var hole: (index: Int, offset: Int)?
+    var newest: WallTime?
+    var isFar = false
+    for (index, file) in files.enumerated().reversed() where !isFar {
+      let map = try MappedFile(file.name, in: spool)
+      guard let base = map.bytes.baseAddress else { continue }
+      // A file that was torn before midnight, with lines in the next.
+      let rest = map.bytes.count - (map.bytes.lastIndex(of: 0x0A) ?? -1) - 1
+      if rest > 0 { hole = (index, map.bytes.count - rest) }
+      map.linesBackwards { line in
+        if line.contains(0), let start = line.baseAddress { hole = (index, start - base) }
+        if let time = AuditLine(line)?.time {
+          newest = newest ?? time
+          isFar = newest.map { $0 - time > Recovery.window } ?? false
+        }
+        return !isFar
+      }
+    }
+    return hole
   }
 
   deinit {
@@ -243,6 +287,8 @@ package final class AuditLog {
       let fd = try spool.syscalls.open(spool.descriptor(Spool.Folder.log), name, flags: O_WRONLY | O_NOFOLLOW, mode: 0)
       defer { spool.syscalls.close(fd) }
       try spool.syscalls.truncate(fd, size: size)
+      // Nothing else syncs a file that is not written any more.
+      try spool.syscalls.syncData(fd)
     } catch {
       throw SpoolError(doing: "cutting off a torn line", path: "\(spool.path)/log/\(name)", error)
     }

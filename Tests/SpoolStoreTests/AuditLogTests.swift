@@ -136,6 +136,63 @@ struct AuditLogTests {
     #expect(trace?.record != nil)
   }
 
+  private func begun(in boot: String, at now: WallTime = JobFactory.now) throws {
+    let log = try log(at: now)
+    try log.append(.daemonStarted, at: now) { writer in
+      writer.key("boot")
+      writer.string(boot)
+    }
+    try log.commit()
+  }
+
+  /// Puts zeros over the end of one line and the beginning of the next.
+  private func hole(in path: String, after line: Int) throws -> Int {
+    var bytes = try #require(TestSpool.contents(path))
+    let ends = bytes.indices.filter { bytes[$0] == 0x0A }
+    for index in ends[line] - 40...ends[line] + 40 { bytes[index] = 0 }
+    try TestSpool.write(bytes, to: path)
+    return ends[line - 1] + 1
+  }
+
+  @Test("cuts itself off after a power cut where zeros stand before whole lines")
+  func hole() throws {
+    try begun(in: "another")
+    try write(40)
+    let kept = try hole(in: file, after: 20)
+    let size = try #require(TestSpool.contents(file)).count
+    let log = try log()
+    #expect(log.previous.hadPowerCut && log.sequence == 21 && log.repaired == size - kept)
+    try log.append(.submitted, at: JobFactory.now, job: "next")
+    try log.commit()
+    #expect(test.auditFaults() == [] && test.auditLines.count == 21)
+  }
+
+  @Test("a hole in yesterday's file takes today's lines with it")
+  func holeBeforeMidnight() throws {
+    let late = try #require(WallTime(rfc3339: "2026-11-21T23:59:30Z"))
+    try begun(in: "another")
+    try write(10, at: late)
+    try write(10, at: late + .seconds(60))
+    _ = try hole(in: file, after: 5)
+    let log = try log(at: late + .seconds(70))
+    #expect(log.sequence == 6)
+    try log.append(.submitted, at: late + .seconds(70), job: "next")
+    try log.commit()
+    #expect(test.auditFaults() == [] && test.auditLines.count == 6)
+  }
+
+  @Test("leaves zeros that no power cut can have made, and lines long written, for the check to find")
+  func damage() throws {
+    try begun(in: PreviousRun.bootID)
+    try write(20)
+    _ = try hole(in: file, after: 10)
+    #expect(try log().repaired == 0 && !test.auditFaults().isEmpty)
+    // The same after a power cut, ten minutes later.
+    try begun(in: "another", at: JobFactory.now + .seconds(600))
+    let log = try log(at: JobFactory.now + .seconds(600))
+    #expect(log.previous.hadPowerCut && log.repaired == 0 && !test.auditFaults().isEmpty)
+  }
+
   @Test("rolls over at midnight and keeps its chain")
   func midnight() throws {
     let log = try log()
