@@ -47,6 +47,7 @@ extension Engine {
   /// Throws `noSuchJob` when there is no such schedule, `wrongState` when one of its jobs has not ended and they may not
   /// overlap, and what a submission throws.
   func runSchedule(_ name: String, by who: String) throws(SpoolError) -> String {
+    try catchUpFirings(of: name)
     guard var state = schedules.states[name] else {
       let why = settings.brokenSchedules[name].map { "the schedule \(name) does not load: \($0)" }
       throw SpoolError(.noSuchJob, why ?? "there is no schedule \"\(name)\"")

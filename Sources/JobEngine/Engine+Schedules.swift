@@ -147,6 +147,7 @@ extension Engine {
     // In the order of their times, not of a hash table.
     let order = schedules.states.compactMap { name, state in state.due.map { (due: $0, name: name) } }
     for (_, name) in order.sorted(by: { ($0.due, $0.name) < ($1.due, $1.name) }) {
+      do throws(SpoolError) { try catchUpFirings(of: name) } catch { troubled(error) }
       guard var state = schedules.states[name] else { continue }
       look(name, &state, now)
       schedules.states[name] = state
@@ -191,6 +192,11 @@ extension Engine {
       state.advance(to: firing.tick)
     }
     state.delay = nil
+  }
+
+  /// An end that is visible to others counts, though the committer has not told us of it yet.
+  func catchUpFirings(of name: String) throws(SpoolError) {
+    for id in schedules.states[name]?.open ?? [] { try catchUp(id) }
   }
 
   /// One of its jobs that has not ended; it looks, because files move by other hands too. Not the firing itself, whose job
