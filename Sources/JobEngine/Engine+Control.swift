@@ -233,7 +233,7 @@ extension Engine {
       }
     }
     if refused > 1 { refuse(name, who, "\(verb) of \(refused - 1) more jobs, for the same reason") }
-    do throws(SpoolError) { try transitions.audit.commit(closing: !isCommitting) } catch { troubled(error) }
+    do throws(SpoolError) { try transitions.commitMoves(closing: !isCommitting) } catch { troubled(error) }
     if pending.open.isEmpty { answer(pending) } else { requests.append(pending) }
     turnSoon()
   }

@@ -1,5 +1,5 @@
 /// What an operator may ask for, done to one job that does not run: by the daemon for requests in `ctl/`, by the command
-/// line itself while no daemon holds the lock. Nothing is durable before `audit.commit()`, which the caller does once for
+/// line itself while no daemon holds the lock. Nothing is durable before `commitMoves()`, which the caller does once for
 /// all jobs of a request.
 package import JobModel
 

@@ -29,8 +29,23 @@ extension Transitions {
       }
       throw SpoolError(.exists, "\(id) cannot move to \(to.rawValue): another job of that id is there")
     }
+    movedBetween.formUnion([from, to])
     guard let event = transition.event else { return }
     try audit.append(event, at: time, job: id, type: type, from: from, to: to, by: by)
+  }
+
+  /// Makes durable what an operator asked for: the lines, and the renames. A rename has no record by which a start could
+  /// tell that it is to be made again, and a sync of the log does not take it along on every file system (btrfs).
+  ///
+  /// - Parameter closing: see `AuditLog.commit`.
+  package func commitMoves(closing: Bool = true) throws(SpoolError) {
+    try audit.commit(closing: closing)
+    for state in movedBetween {
+      do throws(Errno) { try syscalls.sync(spool.descriptor(state)) } catch {
+        throw SpoolError(doing: "syncing", path: "\(spool.path)/\(state.rawValue)", error)
+      }
+    }
+    movedBetween = []
   }
 
   /// Removes a finished or held job, its `.bad` file and its log. The line is written before: what is gone was announced.

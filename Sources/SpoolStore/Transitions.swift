@@ -33,6 +33,8 @@ package final class Transitions {
   /// The machine went down with a daemon at work: a file of ours may hold part of a record that no line tells of. While this
   /// is set, such a file is put back to what its producer wrote before it is judged.
   package var mendsTorn = false
+  /// Folders between which an operator's renames went that `commitMoves` has not synced yet.
+  var movedBetween: Set<JobState> = []
   let uid = geteuid()
 
   package init(_ spool: Spool, audit: AuditLog) {

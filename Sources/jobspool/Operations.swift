@@ -101,7 +101,7 @@ struct Operations {
       }
       outcomes.append(outcome)
     }
-    try transitions.audit.commit()
+    try transitions.commitMoves()
     return outcomes
   }
 

@@ -16,7 +16,7 @@ struct OperatorTests {
     let hands = Operator(
       transitions: transitions, maxJobBytes: 1 << 20, now: JobFactory.later(5), by: "anna (uid 1000)")
     let state = try hands.perform(verb, id)
-    try transitions.audit.commit()
+    try transitions.commitMoves()
     return state
   }
 
@@ -30,6 +30,24 @@ struct OperatorTests {
     case .dead: try life.run("a", .bury)
     case .hold: _ = try perform(.hold)
     }
+  }
+
+  @Test("what an operator moved is durable in both folders, after its line", arguments: [JobState.dead, .done, .hold])
+  func durable(_ from: JobState) throws {
+    try place(from)
+    let syscalls = InterruptedSyscalls()
+    let transitions = Transitions(
+      try test.open(syscalls), audit: try AuditLog(try test.open(syscalls), node: "n", now: JobFactory.later(5)))
+    let hands = Operator(transitions: transitions, maxJobBytes: 1 << 20, now: JobFactory.later(5), by: "anna")
+    #expect(try hands.perform(from == .hold ? .release : .requeue, "a") == .new)
+    let before = syscalls.calls.count
+    try transitions.commitMoves()
+    let calls = syscalls.calls.dropFirst(before)
+    #expect(
+      calls.first?.hasPrefix("append log/") == true && calls.dropFirst().first?.hasPrefix("syncdata log/") == true)
+    #expect(Set(calls.dropFirst(2)) == ["sync \(from.rawValue)", "sync new"])
+    try transitions.commitMoves()
+    #expect(syscalls.calls.filter { $0 == "sync new" }.count == 1)
   }
 
   private static let table: [(OperatorVerb, JobState, JobState?)] = [
