@@ -5,8 +5,11 @@ same run; what counts is that, since absolute figures drift by a quarter from ru
 TARGETS = [
     ("submit", "jobspool", "share", 0.7, 0.9),
     ("submit-8", "jobspool", "share", 0.6, 0.85),
-    ("submit-batch", "jobspool", "least", 15000, 25000),
-    ("submit-batch", "jobspool-bulk", "least", 15000, 25000),
+    # 64 at a time hang on the disk's syncs and are judged by their share; jobs per second by the larger batches.
+    ("submit-batch", "jobspool", "share", 0.5, 0.75),
+    ("submit-batch-1024", "jobspool", "share", 0.5, 0.75),
+    ("submit-batch-1024", "jobspool", "least", 15000, 25000),
+    ("submit-batch-1024", "jobspool-bulk", "least", 15000, 25000),
     ("drain", "jobspool", "share", 0.5, 0.75),
     ("drain-adopted", "jobspool", "share", 0.5, 0.75),
     ("drain-exec", "jobspool", "share", 0.8, 0.9),

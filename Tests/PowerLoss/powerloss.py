@@ -237,6 +237,7 @@ def study(kind, folder):
             verdict.outages += outage
             if root is None:
                 verdict.add("the file system cannot be mounted", f"{where}: {said}")
+                print(f"      image {number}: cannot be mounted: {where}: {said}", flush=True)
                 continue
             before = {what: len(examples) for what, examples in verdict.wrong.items()}
             judge(work, root, at, verdict, where, outage)
