@@ -33,7 +33,7 @@ struct CatchingUpTests {
     let bench = try EngineBench(spool, ManualClock("2026-11-21T12:00:00Z"), syscalls: syscalls)
     for id in ["a", "b"] { try spool.drop(id, "{\"type\":\"t\"}") }
     bench.engine.lookAgain()
-    #expect(try bench.turn { bench.runner.started == ["a", "b"] })
+    #expect(try bench.turn { Set(bench.runner.started) == ["a", "b"] })
     bench.runner.end("a")
     bench.runner.end("b")
     return bench
@@ -61,7 +61,7 @@ struct CatchingUpTests {
   func requeued() throws {
     try between { bench in
       try bench.control("again.json", "{\"do\":\"requeue\",\"jobs\":[\"a\",\"b\"]}")
-      #expect(try bench.turn { bench.runner.started == ["a", "b", "a"] })
+      #expect(try bench.turn { bench.runner.started.dropFirst(2) == ["a"] })
       bench.runner.end("a")
     }
     let events = try spool.events(of: "a")
@@ -75,7 +75,7 @@ struct CatchingUpTests {
       #expect(rename(spool.file("a", .done), spool.file("a", .new)) == 0)
       bench.engine.arrived("a.json", in: "new")
       try bench.turn()
-      #expect(try bench.turn { bench.runner.started == ["a", "b", "a"] })
+      #expect(try bench.turn { bench.runner.started.dropFirst(2) == ["a"] })
       bench.runner.end("a")
     }
     #expect(try !spool.events(of: "a").contains("duplicate"))

@@ -88,7 +88,7 @@ final class EngineBench {
 
   /// Turns until it is so; false when that never comes.
   func turn(until condition: () -> Bool) throws -> Bool {
-    let deadline = EventLoop.now + .seconds(20)
+    let deadline = EventLoop.now + .seconds(120)
     while !condition() {
       if EventLoop.now > deadline { return false }
       try loop.runOnce(timeout: .milliseconds(20))

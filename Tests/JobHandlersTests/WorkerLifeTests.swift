@@ -79,7 +79,7 @@ import Testing
     let silent = try bench.run(bench.job(settings, "s", #""do":"hold""#, stalledAfter: .milliseconds(400)))
     #expect(silent.stopReason == .stalled)
     let lively = try bench.run(
-      bench.job(settings, "l", #""do":"beat","times":10"#, stalledAfter: .milliseconds(600)))
+      bench.job(settings, "l", #""do":"beat","times":40"#, stalledAfter: .seconds(3)))
     #expect(lively.stopReason == nil)
     #expect(lively.error == nil)
   }

@@ -102,7 +102,12 @@ class Disk:
         run("cp", "--sparse=always", self.base, image)
         run(f"{self.tools}/blockreplay", image, self.log, str(at), how, str(seed))
         options = CUT_OPTIONS.get(self.kind, "loop")
-        mounted = subprocess.run(["mount", "-o", options, image, self.mount], capture_output=True, text=True)
+        mount = ["mount", "-o", options, image, self.mount]
+        mounted = subprocess.run(mount, capture_output=True, text=True)
+        if mounted.returncode and self.kind == "btrfs":
+            # A torn superblock is put back from its copy, as an administrator would.
+            subprocess.run(["btrfs", "rescue", "super-recover", "-y", image], capture_output=True)
+            mounted = subprocess.run(mount, capture_output=True, text=True)
         try:
             yield self.mount if mounted.returncode == 0 else None, mounted.stderr.strip()
         finally:
