@@ -64,6 +64,7 @@ extension Engine {
     expiries.remove(id)
     requeued.remove(id)
     refusedBefore.remove(id)
+    unheardOf.remove(id)
     slowArrivals.forgetVerdict(on: id)
     flows.unblock(id)
     waitingFor[id] = nil
@@ -252,6 +253,7 @@ extension Engine {
   private func announce(
     _ id: String, _ job: Job?, firstSeen: WallTime, uid: UInt32, key: UInt64?, isRefused: Bool = false, now: WallTime
   ) {
+    unheardOf.remove(id)
     do throws(SpoolError) {
       if let record = job?.record, record.state == .dead || record.state == .done {
         if try wasRequeued(id) { return }

@@ -333,6 +333,7 @@ extension Engine {
   private func isProven(_ id: String, _ text: [UInt8]) throws(SpoolError) -> Bool {
     // What is remembered may be older than the file: then the log decides.
     if let known = proven[id], known == Digest.sha256(text) { return true }
+    if unheardOf.remove(id) != nil { return false }
     guard let trace = try AuditReader.traces(of: [id], in: spool, index: index)[id] else { return false }
     return trace.bearsOut(text)
   }

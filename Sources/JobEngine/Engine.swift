@@ -63,6 +63,8 @@ package final class Engine {
   var holding: [String: (type: Agenda.TypeNumber, value: UInt64)] = [:]
   /// Records in `new/` that this daemon itself put there: id → hash of the record's text.
   var proven: [String: String] = [:]
+  /// Arrivals with a record whose ids the log was searched for in vain; no line about them came since.
+  var unheardOf: Set<String> = []
   /// Arrivals of this turn whose records nobody has vouched for yet.
   var unproven: [String] = []
   /// Ids that had a line in the log when we started.

@@ -255,8 +255,10 @@ package final class Transitions {
   /// Puts a claimed file back as if nothing had been. When its place was taken meanwhile, it stays in `cur/` and false is
   /// returned: the twin has to move away first.
   package func unclaim(_ claim: borrowing Claim) throws(SpoolError) -> Bool {
+    guard try putBack(claim.id) else { return false }
+    // Not before: what stays in cur/ is released like a run, and needs its copy for that.
     if let adoption = claim.adoption, !adoption.isPlaced { giveUp(adoption) }
-    return try putBack(claim.id)
+    return true
   }
 
   /// The same for recovery, which does not take up the file: it may still be its producer's, and stays so.

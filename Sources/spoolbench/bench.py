@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """How fast jobspool is, beside the limit of the machine and the queues people use: the rows of docs/PERFORMANCE.md.
 
-    make bench                     builds for release and runs every row but 'flat' and 'commit': 20 minutes
-    bench.py flat                  cost of a job from 1,000 to 1,000,000 waiting, and beside a scan, a purge, a backup
+    make bench                     builds for release and runs every row but 'commit': half an hour
     bench.py all                   every row           bench.py submit drain   some rows
     --runs 3                       how often each is measured (the median counts; what takes minutes is measured once)
     --quick                        fewer jobs          --no-peers   jobspool and the limit alone
@@ -493,7 +492,7 @@ def main():
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--out", default=os.path.join(WORK, "results.jsonl"))
     arguments = parser.parse_args()
-    wanted = arguments.rows or [name for name in ROWS if name not in ("commit", "flat")]
+    wanted = arguments.rows or [name for name in ROWS if name != "commit"]
     if wanted == ["all"]:
         wanted = list(ROWS)
     for name in wanted:

@@ -153,11 +153,9 @@ def backup(spool):
                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-@row("flat")
-def flat(bench):
-    """Cost of a job by depth, then a drain alone, beside a purge, and beside a backup."""
-    depth(bench)
-    million(bench)
+@row("beside")
+def beside(bench):
+    """A drain alone, beside a purge, and beside a backup."""
     count = bench.scaled(40000)
     contestants = {
         "alone": lambda: steady(count),
@@ -165,4 +163,4 @@ def flat(bench):
     }
     if shutil.which("rsync"):
         contestants["beside-backup"] = lambda: steady(count, backup)
-    bench.measure("beside", contestants, "jobs/s|ms")
+    bench.measure("beside", contestants, "jobs/s|ms", once=True)

@@ -175,6 +175,22 @@ struct ClaimTests {
     #expect(test.names(in: .cur) == [])
   }
 
+  @Test("keeps the copy while the original cannot go back, because its place was taken")
+  func placeTaken() throws {
+    try test.drop("a", JobFactory.json(type: "demo"))
+    try test.linkOutside("a")
+    let life = try Life(test)
+    let claim = try won(try life.transitions.claim("a", limit: 1 << 20, sharesSync: true))
+    try test.drop("a", JobFactory.json(type: "other"))
+    let isBack = try life.transitions.unclaim(claim)
+    #expect(!isBack && Set(test.names(in: .cur)) == ["a.json", ".adopt.a"])
+    unlink(test.file("a", .new))
+    var record = life.taken(claim)
+    record.state = .new
+    try life.settle(Settlement(claim, .release, record))
+    #expect(test.states(of: "a") == [.new] && test.names(in: .cur) == [])
+  }
+
   @Test("writes a copy anew after a sync that failed, for nobody knows what is left of it")
   func doubtful() throws {
     try test.drop("a", JobFactory.json())
