@@ -14,7 +14,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "EndToEnd"))
 
-from daemon import STATES, check, finish, same, say, until
+from daemon import check, finish, same, say, until
 from people import ANNA, BERT, DAEMON, Shared, as_user, begin_as, end_of, needed
 
 # Some of the jobs have a number with 900,000 digits, and are read again here.
