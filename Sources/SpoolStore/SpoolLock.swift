@@ -7,16 +7,23 @@ package final class SpoolLock: Sendable {
   private let fd: Int32
 
   /// Who holds the lock, from what it wrote into the file.
-  package struct Holder: Sendable, Equatable {
+  package struct Holder: Sendable, Equatable, CustomStringConvertible {
     package var pid: Int32
     package var node: String
     /// `jobspoold`, or the command that works on a spool without one.
     package var program: String
+
+    package var description: String { "\(program), pid \(pid) on \(node)" }
   }
 
   /// Takes the lock or throws `locked`, naming the holder.
-  /// - Parameter patience: for how many seconds to wait for a command that holds it. A daemon that holds it is not waited for.
-  package init(_ spool: Spool, node: String, program: String, patience: Double = 0) throws(SpoolError) {
+  ///
+  /// - Parameters:
+  ///   - patience: for how many seconds to wait for a command that holds it. A daemon that holds it is not waited for.
+  ///   - onWait: told once, after a second, for whom.
+  package init(
+    _ spool: Spool, node: String, program: String, patience: Double = 0, onWait: ((Holder) -> Void)? = nil
+  ) throws(SpoolError) {
     let path = "\(spool.path)/lock"
     do throws(Errno) {
       fd = try spool.syscalls.open(spool.root, "lock", flags: O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o640)
@@ -25,7 +32,8 @@ package final class SpoolLock: Sendable {
     }
     var looks = 0
     let clock = SuspendingClock()
-    let deadline = clock.now.advanced(by: .seconds(patience))
+    let began = clock.now
+    var tell = onWait
     while spool_lock(fd) != 0 {
       let failure = Errno.current
       guard failure == Errno(EAGAIN) || failure == .access else {
@@ -40,12 +48,16 @@ package final class SpoolLock: Sendable {
         usleep(20_000)
         continue
       }
-      if holder?.program == "jobspool", clock.now < deadline {
+      if let holder, holder.program == "jobspool", clock.now - began < .seconds(patience) {
+        if clock.now - began > .seconds(1) {
+          tell?(holder)
+          tell = nil
+        }
         usleep(20_000)
         continue
       }
       close(fd)
-      let who = holder.map { "\($0.program), pid \($0.pid) on \($0.node)" } ?? "another process"
+      let who = holder.map(\.description) ?? "another process"
       throw SpoolError(.locked, "the spool \(spool.path) is held by \(who)")
     }
     do throws(Errno) {

@@ -46,7 +46,9 @@ final class Daemon {
       try Daemon.check(configuration)
       node = configuration.settings.node ?? Daemon.hostName
       // A command that acts on a spool without a daemon is done in moments, and would leave it without one.
-      lock = try SpoolLock(spool, node: node, program: "jobspoold", patience: 10)
+      lock = try SpoolLock(spool, node: node, program: "jobspoold", patience: 10) { [logger] holder in
+        logger.notice("waiting for \(holder), which holds the spool")
+      }
       try Daemon.waitForRoom(spool, logger)
       try spool.checkRename()
       let token = try HandlerToken.load(spool)

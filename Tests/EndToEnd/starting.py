@@ -40,8 +40,9 @@ command = subprocess.Popen([sys.executable, "-c", HOLD, spool.at("lock"), os.una
                            stdout=subprocess.PIPE, text=True)
 command.stdout.readline()
 spool.start(ready=False)
-time.sleep(0.5)
-check(spool.process.poll() is None and not spool.status(), "the daemon waits for a command that holds the lock")
+until(lambda: f"waiting for jobspool, pid {command.pid}".encode() in spool.said(),
+      "the daemon says that it waits for the command that holds the lock")
+check(spool.process.poll() is None and not spool.status(), "and waits")
 command.stdin.close()
 command.wait()
 until(lambda: b"runs on" in spool.said(), "it starts when the command is done")
