@@ -7,7 +7,7 @@
  * FOLDER/seq, read, is the number of entries so far. Whoever has just been told that something is durable reads it: a disk
  * cut anywhere from that entry on has to have it. Runs in the foreground until unmounted, on one thread, so entries have one order.
  *
- * An entry: four 64-bit words (mark, kind W|F|D, offset, length), after a W the bytes. D is a discarded or zeroed range.
+ * An entry: four 64-bit words (CLOCK_MONOTONIC in ns, kind W|F|D, offset, length), after a W the bytes. D is a discarded or zeroed range.
  */
 #define FUSE_USE_VERSION 31
 #define _GNU_SOURCE
@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,7 +28,9 @@ static uint64_t count;
 static off_t image_size;
 
 static int note(char kind, uint64_t offset, uint64_t length, const void *bytes) {
-  const uint64_t head[4] = {0x6a73706f6f6c0001ull, (uint64_t)kind, offset, length};
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  const uint64_t head[4] = {(uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec, (uint64_t)kind, offset, length};
   if (fwrite(head, sizeof head, 1, entries) != 1) return -EIO;
   if (bytes != NULL && length > 0 && fwrite(bytes, length, 1, entries) != 1) return -EIO;
   count += 1;

@@ -18,7 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { mark, kind, offset, length };
+enum { time_of, kind, offset, length };
 
 static void die(const char *what) {
   perror(what);

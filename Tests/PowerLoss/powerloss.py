@@ -136,7 +136,7 @@ def judge(work, root, at, verdict, where, outage):
         if entry <= at:
             verdict.asked += 1
             judge_job(id_, job, spool, found.get(id_, []), finished, work.ordered.get(id_, (at + 1, ""))[0] <= at,
-                      work.ordered.get(id_, (0, ""))[1], verdict, f"{where}, told at {entry}")
+                      work.ordered.get(id_, (0, ""))[1], verdict, f"{where}, told at {entry}, {work.times[id_]}")
     for id_, (entry, state) in work.told.items():
         if entry <= at and found.get(id_) != [state]:
             verdict.add("an end that the API told is missing", f"{where}: {id_} was in {state}, is in {found.get(id_)}")

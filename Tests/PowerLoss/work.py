@@ -89,6 +89,7 @@ class Work:
         self.spool = make_spool(disk.mount, folder)
         self.books = f"{folder}/books"
         self.accepted = {}  # id → (entry, job)
+        self.times = {}  # id → when that was, before and after the entry's number was read (CLOCK_MONOTONIC, ns)
         self.sloppy = {}  # the same, of the producer that syncs nothing
         self.seen = {}  # id → (entry, state, bytes)
         self.told = {}  # id → (entry, state), by the API
@@ -111,10 +112,12 @@ class Work:
         return {"type": random_.choice(["one", "many", "many"]), "payload": payload}
 
     def accept(self, jobs, book=None):
+        told = time.monotonic_ns()
         at = self.disk.seq()
         with self.lock:
             for id_, job in jobs.items():
                 (self.accepted if book is None else book)[id_] = (at, job)
+                self.times[id_] = (told, time.monotonic_ns())
 
     def moments(self):
         """Entries at which somebody was told something, by who it was: each kind is cut after as often as the others."""
