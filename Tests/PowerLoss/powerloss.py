@@ -224,10 +224,15 @@ def study(kind, folder):
         work.go()
     random_ = random.Random(SEED)
     moments = work.moments()
+    told = sorted(moments)
+    if CONTROL:
+        # What nobody synced is on the disk soon enough with what others sync: right after the word, it is not.
+        whose = CONTROL.partition(":")[2]
+        told = [name for name in told if name == {"web": "api"}.get(whose, whose)] or told
     verdict = Verdict()
     for number in range(IMAGES):
         # Half of the cuts right after somebody was told something, the others anywhere.
-        at = random_.choice(moments[random_.choice(sorted(moments))]) if number % 2 else random_.randint(
+        at = random_.choice(moments[random_.choice(told)]) if number % 2 or CONTROL else random_.randint(
             min(entries[0] for entries in moments.values()), work.ended)
         how = KINDS[number // 2 % len(KINDS)]
         outage = FAKETIME is not None and number % 3 == 2
