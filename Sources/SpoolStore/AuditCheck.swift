@@ -20,6 +20,9 @@ package struct AuditFault: Sendable, Equatable, CustomStringConvertible {
 }
 
 package struct AuditCheck: Sendable {
+  /// What a line's number can be; more would take a thousand years.
+  static let numbers = 1..<1 << 50
+
   package private(set) var files = 0
   package private(set) var lines = 0
   package private(set) var faults: [AuditFault] = []
@@ -156,12 +159,13 @@ package struct AuditCheck: Sendable {
     var at = 39
     guard text.count > at + 76, text[..<39].suffix(7).elementsEqual(",\"seq\":".utf8.suffix(7)) else { return nil }
     var sequence = 0
-    while text[at] >= 48, text[at] <= 57, sequence < 1 << 50 {
+    while text[at] >= 48, text[at] <= 57, sequence < numbers.upperBound {
       sequence = sequence * 10 + Int(text[at] - 48)
       at += 1
     }
     let end = text.suffix(75)
-    guard sequence > 0, end.starts(with: ",\"prev\":\"".utf8), end.suffix(2).elementsEqual("\"}".utf8) else {
+    guard numbers.contains(sequence), end.starts(with: ",\"prev\":\"".utf8), end.suffix(2).elementsEqual("\"}".utf8)
+    else {
       return nil
     }
     return (sequence, String(decoding: end.dropFirst(9).dropLast(2), as: UTF8.self))

@@ -98,6 +98,16 @@ struct AuditLogTests {
     #expect(test.auditLines.count == 3)
   }
 
+  @Test("cuts off a last line with a number that none can follow", arguments: [Int.max, 1 << 50, 0, -1])
+  func absurdNumber(_ number: Int) throws {
+    try write(2)
+    let line =
+      "{\"ts\":\"2026-11-21T08:00:00.000Z\",\"seq\":\(number),\"event\":\"held\",\"prev\":\"\(Digest.none)\"}\n"
+    try append(Array(line.utf8), to: file)
+    let log = try log()
+    #expect(log.sequence == 3 && log.repaired == line.utf8.count)
+  }
+
   @Test("cuts off a torn line of yesterday")
   func tornYesterday() throws {
     try write(2)
