@@ -90,7 +90,11 @@ extension Engine {
       if EventLoop.now >= end { break }
     }
     takeSlowArrivals(now: now)
-    if !unproven.isEmpty { prove(unproven) }
+    if !unproven.isEmpty {
+      prove(unproven)
+      // They will be refused whatever else they say, and nobody's job waits behind them for that.
+      for id in unproven where unheardOf.contains(id) && agenda.contains(id) { agenda.insertForJudgement(id) }
+    }
     do throws(SpoolError) { try resolveBlocked(now: now) } catch { troubled(error) }
     if incomingNext == incoming.count {
       incoming.removeAll(keepingCapacity: incoming.count < 4096)
