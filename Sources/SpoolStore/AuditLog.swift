@@ -17,7 +17,7 @@ package final class AuditLog {
   /// The hash of the last line.
   package private(set) var head: String
   /// How the daemon before us ended.
-  package let previous: PreviousRun
+  package private(set) var previous = PreviousRun()
 
   private let spool: Spool
   private var fd: Int32
@@ -48,8 +48,9 @@ package final class AuditLog {
     head = Digest.none
     size = 0
     fd = -1
-    previous = try PreviousRun(files, in: spool)
     try findEnd(files)
+    // Of whole lines only: a torn one that began as the last of an orderly stop is none.
+    previous = try PreviousRun(files, in: spool)
     if previous.hadPowerCut { try mend(files) }
     fd = try AuditLog.open(AuditFile.name(node: node, day: day), in: spool)
   }

@@ -19,6 +19,8 @@ package struct PreviousRun: Sendable {
     return String(decoding: text.prefix { $0 > 0x20 }, as: UTF8.self)
   }()
 
+  init() {}
+
   /// A start of this boot that did not get through its recovery does not count: the one before it is still to be made good.
   init(_ files: [AuditFile], in spool: Spool) throws(SpoolError) {
     var last: AuditEvent?
