@@ -51,14 +51,20 @@ first-job:
 	fi
 
 # SoleOwnerTests run by themselves: they need a process whose children are all theirs, and the test runner waits for its
-# own children in a way that another test's unreaped child can hold up.
+# own children in a way that another test's unreaped child can hold up. A failure does not hide the ones after it, and all
+# are named once more at the end.
 test: deps peers ## Build and run every test, unattended
 	$(SWIFT) build --build-tests
 	@mkdir -p .build
-	$(SWIFT) test --skip-build --disable-xctest --skip SoleOwnerTests 2>&1 | tee .build/test.log
-	$(SWIFT) test --skip-build --disable-xctest --filter SoleOwnerTests 2>&1 | tee -a .build/test.log
-	Tests/run-scripts 2>&1 | tee .build/scripts.log
-	@echo; echo "Closing lines:"; grep -E 'Test run with ' .build/test.log; tail -n 1 .build/scripts.log
+	@set -x; status=0; \
+	$(SWIFT) test --skip-build --disable-xctest --skip SoleOwnerTests 2>&1 | tee .build/test.log || status=1; \
+	$(SWIFT) test --skip-build --disable-xctest --filter SoleOwnerTests 2>&1 | tee -a .build/test.log || status=1; \
+	Tests/run-scripts 2>&1 | tee .build/scripts.log || status=1; \
+	{ set +x; } 2>/dev/null; printf '\nClosing lines:\n'; \
+	grep -hE '^✘ .* (recorded an issue|failed after)|^FAILED' .build/test.log .build/scripts.log || true; \
+	grep -E 'Test run with ' .build/test.log || status=1; \
+	tail -n 1 .build/scripts.log; \
+	exit $$status
 
 check: lint test ## All that a change must pass: lint, documents, warnings as errors, tests
 	Tests/check-docs

@@ -89,7 +89,7 @@ import Testing
     try command.handler("echo")
     try TestSpool.write(Array("max_jobs = \"x\"\n".utf8), to: "\(command.test.path)/jobspool.toml")
     try expect(command, "configuration", "bad", "jobspool.toml:1: max_jobs")
-    try TestSpool.write(Array("min_free = \"99%\"\n".utf8), to: "\(command.test.path)/jobspool.toml")
+    try TestSpool.write(Array("min_free = \"1024T\"\n".utf8), to: "\(command.test.path)/jobspool.toml")
     try expect(command, "disk", "bad", "below min_free")
     unlink("\(command.test.path)/jobspool.toml")
     #expect(try command.run("submit", "echo", "--id", "j").code == 0)

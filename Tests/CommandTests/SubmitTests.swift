@@ -82,7 +82,7 @@ import Testing
   @Test("a full disk is 75, and nothing is left behind")
   func fullDisk() throws {
     let command = try Command()
-    try TestSpool.write(Array("min_free = \"99%\"\n".utf8), to: "\(command.test.path)/jobspool.toml")
+    try TestSpool.write(Array("min_free = \"1024T\"\n".utf8), to: "\(command.test.path)/jobspool.toml")
     let answer = try command.run("submit", "echo")
     #expect(answer.code == 75 && answer.err.holds("min_free"))
     #expect(command.test.names(in: .new).isEmpty && command.test.names(in: .tmp).isEmpty)

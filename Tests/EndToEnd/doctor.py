@@ -142,7 +142,7 @@ broken("the key of sealed fields is missing", spool, "secrets", "bad", "is missi
 
 # The disk
 broken("less free than min_free", spool, "disk", "bad", "below min_free", "free some space",
-       write(at("jobspool.toml"), 'min_free = "99%"\n'), write(at("jobspool.toml"), ""))
+       write(at("jobspool.toml"), 'min_free = "1024T"\n'), write(at("jobspool.toml"), ""))
 if CAN_MOUNT:
     small = os.path.join(scratch, "small")
     os.mkdir(small)

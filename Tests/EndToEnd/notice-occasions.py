@@ -75,7 +75,7 @@ command = ["/bin/sh", "-c", "cat >> '{told}'"]
     notice = one("handler_broken", "handler:broken")
     same(notice["type"], "handler.broken", "its event")
     check("/nowhere/program" in notice["data"]["message"], "it names the program")
-    configure('min_free = "99%"')
+    configure('min_free = "1024T"')
     notice = one("disk", "disk")
     check("min_free" in notice["data"]["message"], "disk: told while nothing may run")
     configure()
