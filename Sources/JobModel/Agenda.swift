@@ -115,31 +115,31 @@ package struct Agenda {
   /// Nothing is picked at all: paused by an operator, or no space on the disk.
   package var isPaused = false
   package private(set) var running = 0
-  package private(set) var types: [TypeStatus] = []
+  package internal(set) var types: [TypeStatus] = []
 
-  private var numbers: [String: Int] = [:]
+  var numbers: [String: Int] = [:]
   var names: NameTable
   var slots: [Slot] = []
   /// What the scan under way, or the last one, marks.
   var seen: UInt8 = 0
-  private var readyHeaps: [[UInt32]] = []
+  var readyHeaps: [[UInt32]] = []
   private var timers: [UInt32] = []
-  package private(set) var pools: [PoolStatus] = []
+  package internal(set) var pools: [PoolStatus] = []
   /// Keys of the jobs that have any.
   var keys: [UInt32: Keys] = [:]
   /// Values that run, or whose job has not come to rest yet.
   private var busy: Set<ValueKey> = []
   private var parked: [ValueKey: [UInt32]] = [:]
   /// By type number, where the type has a rate that makes jobs wait.
-  private var rates: [Int: RateWindow] = [:]
+  var rates: [Int: RateWindow] = [:]
   /// Jobs whose rate allows no start now, by its value. One at a time goes back into its type's line, so that a start
   /// costs the same however many wait; who left the line lets the next in (`wakes`).
   private var rated: [ValueKey: [UInt32]] = [:]
-  private var wakes = Deadlines<ValueKey>()
+  var wakes = Deadlines<ValueKey>()
   /// When `next` was asked last: what was possible then is not worth another look.
-  private var asked = WallTime(microseconds: .min)
+  var asked = WallTime(microseconds: .min)
 
-  private struct ValueKey: Hashable {
+  struct ValueKey: Hashable {
     var type: Int
     var value: UInt64
   }
@@ -151,100 +151,6 @@ package struct Agenda {
     self.maxJobs = maxJobs
     names = NameTable(seed: seed)
   }
-
-  // MARK: Types
-
-  /// The number of a type; known from now on.
-  package mutating func number(of type: String) -> TypeNumber {
-    if let known = numbers[type] { return known }
-    let number = types.count
-    numbers[type] = number
-    types.append(TypeStatus(name: type))
-    readyHeaps.append([])
-    return number
-  }
-
-  /// - Parameters:
-  ///   - pool: the name of a pool set by `setPools`.
-  ///   - rate: how many may start in any interval; the window so far is kept when it stays the same.
-  package mutating func configure(
-    _ type: String, concurrency: Int, pool: String? = nil, rate: Rate? = nil, broken: String? = nil,
-    isBeside: Bool = false
-  ) {
-    let number = number(of: type)
-    types[number].isBeside = isBeside
-    types[number].concurrency = concurrency
-    types[number].broken = broken
-    let poolNumber = pool.flatMap { name in pools.firstIndex { $0.name == name } }
-    if types[number].pool != poolNumber {
-      if let old = types[number].pool { pools[old].running -= types[number].running }
-      if let poolNumber { pools[poolNumber].running += types[number].running }
-      types[number].pool = poolNumber
-    }
-    guard rates[number]?.rate != rate else { return }
-    rates[number] = rate.map { RateWindow($0) }
-    wakeAll(number)
-  }
-
-  /// Sets the limits of the pools; those not named any more limit nothing.
-  package mutating func setPools(_ limits: [String: Int]) {
-    for index in pools.indices { pools[index].concurrency = limits[pools[index].name] ?? .max }
-    for (name, concurrency) in limits.sorted(by: { $0.key < $1.key }) where !pools.contains(where: { $0.name == name })
-    {
-      pools.append(PoolStatus(name: name, concurrency: concurrency))
-    }
-  }
-
-  /// Counts a start that the log tells of, so that a rate survives a restart.
-  package mutating func countStart(_ type: String, key: UInt64, at time: WallTime) {
-    rates[number(of: type)]?.count(key, at: time)
-  }
-
-  /// Forgets the starts of a type that were counted, to count them anew from the log.
-  package mutating func forgetStarts(_ type: String) {
-    let number = number(of: type)
-    guard let rate = rates[number]?.rate else { return }
-    rates[number] = RateWindow(rate)
-    wakeAll(number)
-  }
-
-  /// A pick that counted as a start was none after all.
-  package mutating func takeBack(_ pick: Pick, at now: WallTime) {
-    guard let key = pick.keys.rate else { return }
-    rates[pick.type]?.takeBack(key, at: now)
-    wake(ValueKey(type: pick.type, value: key))
-  }
-
-  /// Tells how a run of the type ended; `nil`: without a verdict on the type (handed back, or the job's own fault).
-  package mutating func learn(_ type: TypeNumber, succeeded: Bool?, isTried: Bool, now: WallTime) {
-    // One receiver that is down is no reason to keep from the others what they should know.
-    guard !types[type].isBeside else { return }
-    switch succeeded {
-    case true?: types[type].circuit.succeeded()
-    case false?: types[type].circuit.failed(isTried: isTried, now: now)
-    case nil: if isTried { types[type].circuit.gaveBack(now: now) }
-    }
-  }
-
-  /// The clock was set back: no rate and no rest lasts longer for it. Waiting jobs are to be looked at again, since only
-  /// their files say which of their times are waits.
-  package mutating func clockSetBack(to now: WallTime) {
-    for number in types.indices { types[number].circuit.clockSetBack(to: now) }
-    for number in rates.keys { rates[number]?.clockSetBack(to: now) }
-    for key in Array(wakes.keys) { wakes.set(key, now) }
-    asked = WallTime(microseconds: .min)
-  }
-
-  /// Some of the values of a type's rate that allow no start now, and until when.
-  package mutating func refusedValues(_ type: TypeNumber, _ count: Int, now: WallTime) -> [(
-    key: UInt64, until: WallTime
-  )] {
-    rates[type]?.refusing(count, now: now) ?? []
-  }
-
-  package mutating func pause(_ type: String, _ paused: Bool) { types[number(of: type)].isPaused = paused }
-
-  package mutating func markBroken(_ type: String, _ reason: String?) { types[number(of: type)].broken = reason }
 
   // MARK: Waiting jobs
 
@@ -301,9 +207,9 @@ package struct Agenda {
     types[number].waiting += 1
     if entry.phase == .scheduled {
       types[number].scheduled += 1
-      Agenda.push(slot, onto: &timers, slots) { $0.due < $1.due }
+      SlotHeap.push(slot, onto: &timers, slots) { $0.due < $1.due }
     } else {
-      Agenda.push(slot, onto: &readyHeaps[number], slots, Agenda.isEarlier)
+      SlotHeap.push(slot, onto: &readyHeaps[number], slots, Agenda.isEarlier)
     }
   }
 
@@ -433,12 +339,12 @@ package struct Agenda {
   private mutating func admitParked(_ key: ValueKey) {
     guard !busy.contains(key) else { return }
     while var heap = parked.removeValue(forKey: key), let first = heap.first {
-      Agenda.pop(from: &heap, slots, Agenda.isEarlier)
+      SlotHeap.pop(from: &heap, slots, Agenda.isEarlier)
       if !heap.isEmpty { parked[key] = heap }
       let slot = Int(first)
       guard release(slot, ifRemoved: .parked) else { continue }
       slots[slot].phase = .ready
-      Agenda.push(slot, onto: &readyHeaps[key.type], slots, Agenda.isEarlier)
+      SlotHeap.push(slot, onto: &readyHeaps[key.type], slots, Agenda.isEarlier)
       return
     }
   }
@@ -524,18 +430,18 @@ package struct Agenda {
       slots[slot].phase = .ready
       let number = Int(slots[slot].type)
       types[number].scheduled -= 1
-      Agenda.push(slot, onto: &readyHeaps[number], slots, Agenda.isEarlier)
+      SlotHeap.push(slot, onto: &readyHeaps[number], slots, Agenda.isEarlier)
     }
     while let key = wakes.take(now: now) { admitNext(key, now: now) }
   }
 
   /// Those whose rate held them back are looked at with the next pick.
-  private mutating func wake(_ key: ValueKey) {
+  mutating func wake(_ key: ValueKey) {
     if rated[key] != nil { wakes.set(key, WallTime(seconds: 0)) }
   }
 
   /// The same for all values of a type.
-  private mutating func wakeAll(_ number: TypeNumber) {
+  mutating func wakeAll(_ number: TypeNumber) {
     for key in rated.keys where key.type == number { wakes.set(key, WallTime(seconds: 0)) }
   }
 
@@ -543,12 +449,12 @@ package struct Agenda {
   private mutating func admitNext(_ key: ValueKey, now: WallTime) {
     if rated[key] != nil, let free = rates[key.type]?.next(key.value, now: now) { return wakes.set(key, free) }
     while var heap = rated.removeValue(forKey: key), let first = heap.first {
-      Agenda.pop(from: &heap, slots, Agenda.isEarlier)
+      SlotHeap.pop(from: &heap, slots, Agenda.isEarlier)
       if !heap.isEmpty { rated[key] = heap }
       let slot = Int(first)
       guard release(slot, ifRemoved: .rated) else { continue }
       slots[slot].phase = .ready
-      Agenda.push(slot, onto: &readyHeaps[key.type], slots, Agenda.isEarlier)
+      SlotHeap.push(slot, onto: &readyHeaps[key.type], slots, Agenda.isEarlier)
       return
     }
   }
@@ -565,7 +471,7 @@ package struct Agenda {
       if let value = keys.serial, busy.contains(ValueKey(type: number, value: value)) {
         popReady(number)
         slots[slot].phase = .parked
-        Agenda.push(
+        SlotHeap.push(
           slot, onto: &parked[ValueKey(type: number, value: value), default: []], slots, Agenda.isEarlier)
         if let key = keys.rate { admitNext(ValueKey(type: number, value: key), now: now) }
         continue
@@ -574,7 +480,7 @@ package struct Agenda {
         let key = ValueKey(type: number, value: value)
         popReady(number)
         slots[slot].phase = .rated
-        Agenda.push(slot, onto: &rated[key, default: []], slots, Agenda.isEarlier)
+        SlotHeap.push(slot, onto: &rated[key, default: []], slots, Agenda.isEarlier)
         wakes.set(key, free)
         if let value = keys.serial { admitParked(ValueKey(type: number, value: value)) }
         continue
@@ -584,37 +490,7 @@ package struct Agenda {
     return nil
   }
 
-  private mutating func popTimer() { Agenda.pop(from: &timers, slots) { $0.due < $1.due } }
+  private mutating func popTimer() { SlotHeap.pop(from: &timers, slots) { $0.due < $1.due } }
 
-  private mutating func popReady(_ number: Int) { Agenda.pop(from: &readyHeaps[number], slots, Agenda.isEarlier) }
-
-  // A binary heap of slot numbers. swift-collections' Heap would need the key beside each number: 16 bytes instead of 4.
-
-  private static func push(
-    _ slot: Int, onto heap: inout [UInt32], _ slots: [Slot], _ isBefore: (Slot, Slot) -> Bool
-  ) {
-    heap.append(UInt32(slot))
-    var child = heap.count - 1
-    while child > 0 {
-      let parent = (child - 1) / 2
-      guard isBefore(slots[Int(heap[child])], slots[Int(heap[parent])]) else { return }
-      heap.swapAt(child, parent)
-      child = parent
-    }
-  }
-
-  private static func pop(from heap: inout [UInt32], _ slots: [Slot], _ isBefore: (Slot, Slot) -> Bool) {
-    guard let last = heap.popLast(), !heap.isEmpty else { return }
-    heap[0] = last
-    var parent = 0
-    while true {
-      var smallest = parent
-      for child in 2 * parent + 1...2 * parent + 2 where child < heap.count {
-        if isBefore(slots[Int(heap[child])], slots[Int(heap[smallest])]) { smallest = child }
-      }
-      guard smallest != parent else { return }
-      heap.swapAt(parent, smallest)
-      parent = smallest
-    }
-  }
+  private mutating func popReady(_ number: Int) { SlotHeap.pop(from: &readyHeaps[number], slots, Agenda.isEarlier) }
 }
