@@ -166,6 +166,10 @@ package final class AuditLog {
 
   package var hasPending: Bool { !pending.isEmpty }
 
+  /// Why a sync failed, other than for want of room. The kernel says so once and forgets what it could not write
+  /// (fsync(2)), so no later success means anything.
+  package private(set) var failure: Errno?
+
   /// The file being written and how long it is; what is pending is not in it.
   package var place: (file: String, size: Int) { (AuditFile.name(node: node, day: day), size) }
 
@@ -200,7 +204,8 @@ package final class AuditLog {
     retired.removeAll()
   }
 
-  /// Flushes and makes it durable at once, for callers without a group commit.
+  /// Flushes and makes it durable at once, for callers without a group commit. After a throw the lines may be lost, also if
+  /// a later sync succeeds, unless the disk was only full: see `failure`.
   ///
   /// - Parameter closing: close the files of earlier days, as `synced` does; not while another thread syncs them.
   package func commit(closing: Bool = true) throws(SpoolError) {
@@ -208,6 +213,7 @@ package final class AuditLog {
     do throws(Errno) {
       for fd in descriptors { try spool.syscalls.syncData(fd) }
     } catch {
+      if !error.isFullDisk { failure = error }
       throw SpoolError(doing: "syncing the audit log", path: currentPath, error)
     }
     if closing { synced() }

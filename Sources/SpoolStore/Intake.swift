@@ -142,14 +142,13 @@ package struct Intake: Sendable {
     }
   }
 
-  /// Makes the names in `new/` durable. Who may not read the folder cannot fsync it and syncs the file system instead.
+  /// Makes the names in `new/` durable, the last of which was given to `file`. Who may not read the folder cannot fsync it
+  /// and syncs the file system instead.
   private func syncNames(_ file: Int32) throws(SpoolError) {
     try call("syncing new", "") { () throws(Errno) in
-      if spool.isReadable(.new) {
-        try spool.syscalls.sync(spool.descriptor(JobState.new))
-      } else {
-        try spool.syscalls.syncFileSystem(file)
-      }
+      guard spool.isReadable(.new) else { return try spool.syscalls.syncFileSystem(file) }
+      try spool.syscalls.sync(spool.descriptor(JobState.new))
+      if spool.isOnBtrfs { try spool.syscalls.awaitFolders(by: file) }
     }
   }
 

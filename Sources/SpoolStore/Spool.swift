@@ -13,6 +13,8 @@ package struct Spool: Sendable {
   /// Absolute, without symbolic links.
   package let path: String
   package let syscalls: any SpoolSyscalls
+  /// A folder's fsync is not to be relied on alone: see `syncNames`.
+  let isOnBtrfs: Bool
   private let descriptors: Descriptors
 
   /// Keeps the descriptors open as long as any copy of the spool lives.
@@ -80,6 +82,7 @@ package struct Spool: Sendable {
     }
     self.path = Spool.absolute(path)
     self.syscalls = syscalls
+    isOnBtrfs = syscalls.fileSystem(root) == 0x9123_683E
     descriptors = Descriptors(root: root, folders: folders, unreadable: unreadable)
   }
 

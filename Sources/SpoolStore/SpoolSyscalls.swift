@@ -37,6 +37,8 @@ package protocol SpoolSyscalls: Sendable {
   func syncData(_ fd: Int32) throws(Errno)
   /// syncfs(2): everything on the file system `fd` lies on.
   func syncFileSystem(_ fd: Int32) throws(Errno)
+  /// The magic number of the file system `fd` lies on (statfs(2)); -1 when it cannot be told.
+  func fileSystem(_ fd: Int32) -> Int64
   /// Does not follow a link in the last component.
   func status(_ directory: Int32, _ name: String) throws(Errno) -> FileStatus
   func status(_ fd: Int32) throws(Errno) -> FileStatus
@@ -45,8 +47,19 @@ package protocol SpoolSyscalls: Sendable {
 }
 
 extension SpoolSyscalls {
+  package func fileSystem(_ fd: Int32) -> Int64 { spool_file_system(fd) }
+
   package func grantRead(_ fd: Int32, to uid: UInt32) throws(Errno) {
     guard spool_grant_read(fd, uid) == 0 else { throw .current }
+  }
+
+  /// Waits until what others' syncs of folders are writing is on the disk. On btrfs an fsync of a folder that somebody else
+  /// is syncing can return at once, before either is durable (seen up to Linux 6.18, `Tests/PowerLoss/early-sync.py`); one of
+  /// a file that nobody else syncs waits for all of it. A file without a name is not worth that to the kernel, so then the
+  /// file system is synced.
+  func awaitFolders(by file: Int32) throws(Errno) {
+    try sync(file)
+    if try status(file).links == 0 { try syncFileSystem(file) }
   }
 
   /// Lets the one whose job it is read a file of ours. Where the file system has no such lists, the modes say all.

@@ -7,6 +7,8 @@
  * FOLDER/seq, read, is the number of entries so far. Whoever has just been told that something is durable reads it: a disk
  * cut anywhere from that entry on has to have it. Runs in the foreground until unmounted, on one thread, so entries have one order.
  *
+ * With FLUSH_MS set, a flush takes so many milliseconds.
+ *
  * An entry: four 64-bit words (CLOCK_MONOTONIC in ns, kind W|F|D, offset, length), after a W the bytes. D is a discarded or zeroed range.
  */
 #define FUSE_USE_VERSION 31
@@ -26,6 +28,7 @@ static int image;
 static FILE *entries;
 static uint64_t count;
 static off_t image_size;
+static useconds_t flush_time; /* microseconds */
 
 static int note(char kind, uint64_t offset, uint64_t length, const void *bytes) {
   struct timespec now;
@@ -97,6 +100,7 @@ static int write_file(const char *path, const char *bytes, size_t size, off_t of
 
 static int flush_disk(const char *path, int data_only, struct fuse_file_info *file) {
   (void)data_only, (void)file;
+  if (flush_time > 0) usleep(flush_time);
   return is_disk(path) ? note('F', 0, 0, NULL) : 0;
 }
 
@@ -124,6 +128,7 @@ int main(int argc, char **argv) {
     fprintf(stderr, "usage: blockrecord IMAGE LOG FOLDER\n");
     return 64;
   }
+  if (getenv("FLUSH_MS") != NULL) flush_time = (useconds_t)atoi(getenv("FLUSH_MS")) * 1000;
   struct stat status;
   image = open(argv[1], O_RDWR);
   entries = fopen(argv[2], "w");

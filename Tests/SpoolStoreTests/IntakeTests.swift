@@ -49,6 +49,21 @@ struct IntakeTests {
     #expect(test.names(in: .new) == ["job-1.json", "job-2.json", "job-3.json"])
   }
 
+  @Test("on btrfs, whose fsync of a folder may return too early, syncs a file that was moved there as well")
+  func btrfs() throws {
+    let test = test
+    let moved = InterruptedSyscalls(fileSystem: 0x9123_683E)
+    try Intake(test.open(moved)).submit(submission("a"))
+    _ = try Intake(test.open(moved)).submit(bulk: ["b", "c"].map { submission($0) })
+    let ends = plain(moved.calls).split { $0.hasPrefix("rename") }.map(Array.init).filter { $0.first == "sync new" }
+    #expect(ends.map { $0.prefix(2) } == [["sync new", "sync tmp/STAGED"], ["sync new", "sync tmp/STAGED"]])
+    // The daemon was quick, and the file is gone: the kernel would sync nothing.
+    let gone = InterruptedSyscalls(
+      before: { _, call in if call == "sync new" { unlink(test.file("d", .new)) } }, fileSystem: 0x9123_683E)
+    try Intake(test.open(gone)).submit(submission("d"))
+    #expect(plain(gone.calls).suffix(3) == ["sync new", "sync tmp/STAGED", "syncfs tmp/STAGED"])
+  }
+
   @Test("refuses an id that has a file in any state, and changes nothing", arguments: JobState.allCases)
   func exists(_ state: JobState) throws {
     let record = String(decoding: JobFactory.record("a", .dead, .failed).json, as: UTF8.self)

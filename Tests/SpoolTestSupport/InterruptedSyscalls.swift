@@ -24,17 +24,20 @@ package final class InterruptedSyscalls: SpoolSyscalls {
   private let cut: Int?
   private let isTearing: Bool
   private let failure: @Sendable (Int, String) -> Errno?
+  private let magic: Int64?
   /// Called after the n-th changing call was recorded and before it is made.
   private let before: @Sendable (Int, String) -> Void
 
   /// - Parameters:
   ///   - cut: the number, from 1, of the changing call that is not made any more.
   ///   - failure: an error for a call by its number and description; nil lets it through.
+  ///   - fileSystem: the magic number of the file system that it pretends to be on.
   package init(
     cutAt cut: Int? = nil, tearing isTearing: Bool = false,
     failure: @escaping @Sendable (Int, String) -> Errno? = { _, _ in nil },
-    before: @escaping @Sendable (Int, String) -> Void = { _, _ in }
+    before: @escaping @Sendable (Int, String) -> Void = { _, _ in }, fileSystem magic: Int64? = nil
   ) {
+    self.magic = magic
     self.cut = cut
     self.isTearing = isTearing
     self.failure = failure
@@ -161,6 +164,8 @@ package final class InterruptedSyscalls: SpoolSyscalls {
     _ = try step("syncfs \(name(fd))")
     try real.syncFileSystem(fd)
   }
+
+  package func fileSystem(_ fd: Int32) -> Int64 { magic ?? real.fileSystem(fd) }
 
   private func noteDurable(_ fd: Int32) {
     let size = (try? real.status(fd).size) ?? 0

@@ -16,4 +16,5 @@ if [ -e "$staged" ]; then                # mv -n says nothing when it did nothin
   exit 73
 fi
 sync "$spool/new" 2>/dev/null || sync    # 4. the name is on the disk (no right to read new/: sync everything)
+                                         #    on btrfs: sync -f "$spool/new"
 echo "$id"
