@@ -7,6 +7,7 @@ internal import SpoolStore
 extension Engine {
   /// Begins a durable step for everything that waits for one.
   func commit() {
+    if let failure = transitions.audit.failure { giveUp(failure) }
     guard !isCommitting, !transitions.audit.hasPending, let committer else { return }
     var files = settling.beginCommit()
     if settings.daemon.durability == .relaxed, files?.isEmpty == true {
@@ -45,15 +46,18 @@ extension Engine {
       if failure.isFullDisk {
         return troubled(SpoolError(doing: "syncing the audit log", path: "\(spool.path)/log", failure))
       }
-      // After a failed sync the kernel forgets what it could not write: nothing later would be the truth. A fresh start
-      // reads what the disk really has.
-      logger.critical("the disk failed to sync (\(failure.message)); stopping, because nothing written can be trusted")
-      exit(74)
+      giveUp(failure)
     }
     transitions.audit.synced()
     let (visible, durable) = settling.finishCommit(unmoved: outcome.unmoved)
     becameVisible(visible)
     publish(durable)
+  }
+
+  /// After a failed sync nothing later would be the truth. A fresh start reads what the disk really has.
+  func giveUp(_ failure: Errno) -> Never {
+    logger.critical("the disk failed to sync (\(failure.message)); stopping, because nothing written can be trusted")
+    exit(74)
   }
 
   func stopCommitter() {

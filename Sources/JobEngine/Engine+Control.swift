@@ -13,6 +13,13 @@ struct ControlRequest {
   var open: Set<String> = []
   /// For `run-schedule`: the schedule of each result.
   var schedules: [String] = []
+
+  /// What was done is not durable: nobody may be told that it is.
+  mutating func refuse(because error: SpoolError) {
+    for index in results.indices {
+      if case .success = results[index].result { results[index].result = .failure(error) }
+    }
+  }
 }
 
 extension Engine {
@@ -236,9 +243,27 @@ extension Engine {
       }
     }
     if refused > 1 { refuse(name, who, "\(verb) of \(refused - 1) more jobs, for the same reason") }
-    do throws(SpoolError) { try transitions.commitMoves(closing: !isCommitting) } catch { troubled(error) }
+    if let unsafe = commitRequest(moves: true) { pending.refuse(because: unsafe) }
     if pending.open.isEmpty { answer(pending) } else { requests.append(pending) }
     turnSoon()
+  }
+
+  /// Makes durable what a request did. Returns why it is not, for whoever asked: undone it is not either, and the line
+  /// follows as soon as the disk takes it.
+  func commitRequest(moves: Bool = false) -> SpoolError? {
+    do throws(SpoolError) {
+      if moves {
+        try transitions.commitMoves(closing: !isCommitting)
+      } else {
+        try transitions.audit.commit(closing: !isCommitting)
+      }
+      return nil
+    } catch {
+      troubled(error)
+      return SpoolError(
+        error.code, "it was done, but a power cut may undo it, because the disk refuses to keep it: \(error)",
+        errno: error.errno)
+    }
   }
 
   /// `{"do":"edit","job":ID,"text":"…"}`: the new text of a job that waits, is held or is dead.

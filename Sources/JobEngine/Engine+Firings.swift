@@ -7,24 +7,34 @@ internal import SpoolStore
 extension Engine {
   // MARK: Firing
 
-  func fire(
-    _ name: String, _ state: inout ScheduleState, _ firing: Firing, madeUpFor: DueFirings?, isLate: Bool
-  ) throws(SpoolError) {
+  /// Puts the job of a tick into the spool. false: it ran before, or somebody else's job has its id; the log says so.
+  ///
+  /// Throws what a submission throws.
+  func makeJob(of name: String, _ state: ScheduleState, _ firing: Firing) throws(SpoolError) -> Bool {
     let id = FiringID.tick(name, firing.tick)
     do throws(SpoolError) {
-      try submit(id, state.settings)
+      try intake.submit(submission(id, state.settings))
     } catch {
       guard error.code == .exists else { throw error }
       // Made before a crash kept its line from the log; or somebody was here before us.
       let place = try spool.state(of: id)
       guard place == .new || place == .cur else {
-        return noteSchedule(.scheduleSkipped, name, job: id, type: state.settings.type) { writer in
+        noteSchedule(.scheduleSkipped, name, job: id, type: state.settings.type) { writer in
           write(firing.tick, state, to: &writer)
           writer.key("reason")
           writer.string("exists")
         }
+        return false
       }
     }
+    return true
+  }
+
+  /// The job of a tick is in the spool.
+  func noteFired(
+    _ name: String, _ state: inout ScheduleState, _ firing: Firing, madeUpFor: DueFirings?, isLate: Bool
+  ) {
+    let id = FiringID.tick(name, firing.tick)
     noteSchedule(.scheduleFired, name, job: id, type: state.settings.type) { writer in
       write(firing.tick, state, to: &writer)
       if isLate {
@@ -64,7 +74,7 @@ extension Engine {
       time = time + .milliseconds(1)
       id = FiringID.run(name, time)
     }
-    try submit(id, state.settings)
+    try intake.submit(submission(id, state.settings))
     noteSchedule(.scheduleFired, name, job: id, type: state.settings.type, by: who) { _ in }
     made(id, &state, at: time)
     return id
@@ -81,7 +91,7 @@ extension Engine {
         done.results.append((name, .failure(error)))
       }
     }
-    do throws(SpoolError) { try transitions.audit.commit(closing: !isCommitting) } catch { troubled(error) }
+    if let unsafe = commitRequest() { done.refuse(because: unsafe) }
     return done
   }
 
@@ -94,7 +104,9 @@ extension Engine {
     turnSoon()
   }
 
-  private func submit(_ id: String, _ settings: ScheduleSettings) throws(SpoolError) {
+  var intake: Intake { Intake(spool, minFree: settings.daemon.minFree) }
+
+  func submission(_ id: String, _ settings: ScheduleSettings) throws(SpoolError) -> Intake.Submission {
     let payload = try sealed(settings.payload, type: settings.type) ?? settings.payload
     var writer = JSONWriter(reserving: payload.count + 256)
     writer.beginObject()
@@ -108,8 +120,7 @@ extension Engine {
     writer.string(settings.name)
     writer.endObject()
     writer.endObject()
-    let submission = Intake.Submission(id: id, bytes: writer.bytes + [0x0A])
-    try Intake(spool, minFree: self.settings.daemon.minFree).submit(submission)
+    return Intake.Submission(id: id, bytes: writer.bytes + [0x0A])
   }
 
   // MARK: Ends

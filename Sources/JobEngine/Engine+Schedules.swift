@@ -1,7 +1,8 @@
 /// Schedules: makes the jobs whose time has come, and answers for every tick exactly once.
 ///
 ///     look       which firings are due, by the clock and by what has been dealt with (`ScheduleRule`)
-///     submit     the job of each, durably, as any producer does; its id is the tick's, so it exists once or not at all
+///     submit     the job of each, durably, as any producer does, those of a turn with one sync; its id is the tick's, so it
+///                exists once or not at all
 ///     note       `schedule_fired`, `schedule_skipped` or `schedule_missed`
 ///
 ///     crash before the submission    the tick is due at the next start
@@ -146,17 +147,58 @@ extension Engine {
     schedules.retryAt = nil
     // In the order of their times, not of a hash table.
     let order = schedules.states.compactMap { name, state in state.due.map { (due: $0, name: name) } }
-    for (_, name) in order.sorted(by: { ($0.due, $0.name) < ($1.due, $1.name) }) {
+    let names = order.sorted { ($0.due, $0.name) < ($1.due, $1.name) }.map(\.name)
+    for name in names {
       do throws(SpoolError) { try catchUpFirings(of: name) } catch { troubled(error) }
+    }
+    let made = submitTogether(names, now)
+    for name in names {
       guard var state = schedules.states[name] else { continue }
-      look(name, &state, now)
+      look(name, &state, now, made)
       schedules.states[name] = state
     }
     schedules.plan()
   }
 
-  private func look(_ name: String, _ state: inout ScheduleState, _ now: WallTime) {
-    if now + .seconds(Limits.clockSetBackSeconds) < state.mark {
+  /// Submits what several schedules are to make now, with one durable step for all of it, since everything else waits for
+  /// that. Returns the ids. Whatever is not among them is submitted by itself, which tells why it cannot be.
+  private func submitTogether(_ names: [String], _ now: WallTime) -> Set<String> {
+    var submissions: [Intake.Submission] = []
+    for name in names {
+      guard var state = schedules.states[name], !isSetBack(state, now), let due = state.due, due <= now else {
+        continue
+      }
+      var ids = state.rule.due(after: state.mark, now: now).fire.map { FiringID.tick(name, $0.tick) }
+      if state.settings.overlap == .skip {
+        // The second would run beside the first.
+        ids = Array(ids.prefix(1))
+        if openFiring(&state, besides: ids.first) != nil { continue }
+      }
+      for id in ids {
+        do throws(SpoolError) { submissions.append(try submission(id, state.settings)) } catch { troubled(error) }
+      }
+    }
+    guard submissions.count > 1 else { return [] }
+    do throws(SpoolError) {
+      let results = try intake.submit(bulk: submissions)
+      var made: Set<String> = []
+      for (submission, result) in zip(submissions, results) {
+        if case .success = result { made.insert(submission.id) }
+      }
+      return made
+    } catch {
+      troubled(error)
+      return []
+    }
+  }
+
+  private func isSetBack(_ state: ScheduleState, _ now: WallTime) -> Bool {
+    now + .seconds(Limits.clockSetBackSeconds) < state.mark
+  }
+
+  /// - Parameter made: the firings whose job is in the spool already.
+  private func look(_ name: String, _ state: inout ScheduleState, _ now: WallTime, _ made: Set<String>) {
+    if isSetBack(state, now) {
       logger.notice("the clock was set back to \(now.rfc3339), before the last tick of \(name), which goes by that now")
       state.deferredUntil = nil
       state.advance(to: now)
@@ -172,7 +214,7 @@ extension Engine {
     }
     for (index, firing) in found.fire.enumerated() {
       let id = FiringID.tick(name, firing.tick)
-      if state.settings.overlap == .skip, let earlier = openFiring(&state, besides: id) {
+      if state.settings.overlap == .skip, !made.contains(id), let earlier = openFiring(&state, besides: id) {
         // Whoever wants every firing made up for gets them one after the other.
         if index < found.late, state.rule.catchUp == .all {
           state.deferredUntil = now + .seconds(60)
@@ -181,7 +223,11 @@ extension Engine {
         noteSkipped(name, state, firing, earlier)
       } else {
         do throws(SpoolError) {
-          try fire(name, &state, firing, madeUpFor: isMadeUp && index == 0 ? found : nil, isLate: index < found.late)
+          let isThere = made.contains(id)
+          if isThere ? true : try makeJob(of: name, state, firing) {
+            let earlier = isMadeUp && index == 0 ? found : nil
+            noteFired(name, &state, firing, madeUpFor: earlier, isLate: index < found.late)
+          }
         } catch {
           state.delay = error.code == .noSpace ? .disk : .late
           raise("schedule_missed:\(name)", "\(firing.tick.rfc3339) of the schedule \(name) is not made yet: \(error)")

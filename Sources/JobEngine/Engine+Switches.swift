@@ -49,9 +49,10 @@ extension Engine {
     }
     readSwitchesAgain()
     switchActors.removeAll()
-    do throws(SpoolError) { try transitions.audit.commit(closing: !isCommitting) } catch { troubled(error) }
+    let unsafe = commitRequest()
     status.touch()
     turnSoon()
+    if let unsafe { return answer(name, refusal: unsafe, code: unsafe.code.name) }
     answer(ControlRequest(name: name))
   }
 }

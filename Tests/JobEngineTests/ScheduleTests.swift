@@ -1,3 +1,4 @@
+import Glibc
 import JobModel
 import SpoolStore
 import SpoolTestSupport
@@ -239,6 +240,41 @@ import Testing
     #expect(try bench.turn { !bench.runner.started.isEmpty })
     #expect(bench.runner.started == ["n.20261121T120000Z"])
     #expect(try bench.lines("made_up_for", "reason").last == "fired n.20261121T120000Z made_up_for=1 reason=disk")
+  }
+
+  @Test(
+    "the jobs of one moment are made durable by one sync; what cannot be so made is tried by itself",
+    arguments: [false, true])
+  func together(_ isRefused: Bool) throws {
+    let syscalls = InterruptedSyscalls(failure: { _, call in
+      isRefused && call.hasPrefix("syncfs tmp") ? Errno(EIO) : nil
+    })
+    let names = ["a", "b", "c", "d"]
+    let schedules = try names.map { try schedule($0, "0 * * * *") { $0.overlap = .skip } }
+    let bench = try EngineBench(spool, clock, schedules, syscalls: syscalls)
+    try spool.drop("d.20261121T110000Z", "{\"type\":\"t\"}")
+    let before = syscalls.calls.count
+    try bench.at("2026-11-21T11:00:00Z")
+    let ids = names.map { "\($0).20261121T110000Z" }
+    #expect(try bench.turn { bench.runner.started.sorted() == ids })
+    #expect(try bench.lines().suffix(4) == ids.map { "fired \($0)" })
+    let syncs = syscalls.calls[before...].filter { call in
+      ["sync tmp", "syncfs tmp", "sync new"].contains { call.hasPrefix($0) }
+    }
+    let one = syncs.prefix(1).map { $0.prefix(10) }
+    #expect(one == ["syncfs tmp"])
+    // Each by itself: its file and its name.
+    #expect(syncs.count == (isRefused ? 1 + 3 * 2 : 2))
+    let alerts = try spool.audit().filter { $0["code"]?.string == Engine.diskError }
+    #expect(alerts.isEmpty != isRefused)
+    #expect(spool.names(in: .tmp) == [])
+    // One still runs, so its next is skipped, and the others' are made.
+    for id in ids.dropFirst() { #expect(try bench.end(id)) }
+    try bench.at("2026-11-21T12:00:00Z")
+    #expect(try bench.turn { bench.runner.started.count == 7 })
+    #expect(
+      try bench.lines("reason").suffix(4)
+        == ["skipped a.20261121T120000Z reason=overlap"] + names.dropFirst().map { "fired \($0).20261121T120000Z" })
   }
 
   @Test("a firing whose job is rejected did not run, and that is an alert")
