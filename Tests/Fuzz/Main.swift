@@ -4,10 +4,12 @@
 ///     spoolfuzz --list
 ///     spoolfuzz TARGET [--seed N] [--seconds S] [--keep FILE] [--tell FILE] [--corpus FOLDER]
 ///     spoolfuzz TARGET --replay FILE…
+///     spoolfuzz TARGET --coverage ARGUMENT…
 ///     spoolfuzz --answer json|schema|cron
 ///
 /// `--keep`: the input is in this file whenever a trap ends the process. `--tell`: one line per input for another program
-/// to judge, `ok` or `no` and the bytes in hexadecimal. `--answer`: what foreign test suites ask, a line for each question.
+/// to judge, `ok` or `no` and the bytes in hexadecimal. `--coverage`: libFuzzer takes over, with its arguments. `--answer`:
+/// what foreign test suites ask, a line for each question.
 import Glibc
 
 @main
@@ -35,6 +37,7 @@ enum Main {
         for path in words { run.replay(path) }
         return
       }
+      if option == "--coverage" { CoverageRun.go(target, words) }
       guard let value = words.first else { fail("\(option) needs a value") }
       words.removeFirst()
       switch option {
