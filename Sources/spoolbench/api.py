@@ -136,7 +136,7 @@ def api(bench):
                     process.kill()
                     process.wait()
 
-    bench.measure("api-1M", {"jobspool": all_of_it}, "ms", "less", once=True)
+    bench.measure("api-1M", {"jobspool": all_of_it}, {"": "ms", ".load_s": "s", ".rss_mb": "MB"}, "less", once=True)
     for name, value in figures.items():
         print(f"  api-1M         filter {name:17} {value:12.3f} ms")
         bench.note({"row": "api-1M", "who": f"filter-{name}", "value": round(value, 3), "unit": "ms"})

@@ -66,9 +66,10 @@ class Bench:
         self.out.flush()
 
     def measure(self, row_name, contestants, unit, better="more", once=False, peers=None, turns=1):
-        """contestants: name → function that gives one number, or several by a suffix; peers: the same, in the first turn
-        only; turns: so many times as often, for work that is short and hangs on the disk. Prints medians. A share is the
-        median of those of the turns, each of the limit in the same turn: a disk that changes its pace changes both."""
+        """contestants: name → function that gives one number, or several by a suffix; unit: of all, or by suffix; peers: the
+        same, in the first turn only; turns: so many times as often, for work that is short and hangs on the disk. Prints
+        medians. A share is the median of those of the turns, each of the limit in the same turn: a disk that changes its
+        pace changes both."""
         found, refused = {}, set()
         for turn in range(1 if once else self.arguments.runs * turns):
             for name, body in {**contestants, **(peers or {})}.items() if turn == 0 else contestants.items():
@@ -87,7 +88,8 @@ class Bench:
         for name, values in found.items():
             suffix = name[name.index("."):] if "." in name else ""
             value = statistics.median(values)
-            line = {"row": row_name, "who": name, "value": round(value, 4), "unit": unit, "runs": [round(v, 4) for v in values]}
+            measure = unit.get(suffix, unit.get("")) if isinstance(unit, dict) else unit
+            line = {"row": row_name, "who": name, "value": round(value, 4), "unit": measure, "runs": [round(v, 4) for v in values]}
             limit = limits.get(suffix)
             if limit and not name.startswith("limit"):
                 shares = [ours / best if better == "more" else best / ours for ours, best in zip(values, limit)]
@@ -96,7 +98,7 @@ class Bench:
             self.note(line)
             self.figures.append(line)
             share = f"{line['of_limit']:6.2f} of the limit" if "of_limit" in line else ""
-            print(f"  {row_name:14} {name:24} {value:12.3f} {unit:6} {share}", flush=True)
+            print(f"  {row_name:14} {name:24} {value:12.3f} {measure:6} {share}", flush=True)
 
 
 def tool(name):

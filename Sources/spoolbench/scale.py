@@ -42,7 +42,7 @@ def depth(bench):
                 until(lambda: all_known(spool, waiting), "the backlog to be known", 600, 0.05)
                 return drained(spool, min(waiting, 20000) * 9 // 10)
 
-        bench.measure(f"depth-{waiting}", {"jobspool": cost}, "us|MB", "less", once=waiting >= 100000)
+        bench.measure(f"depth-{waiting}", {"jobspool": cost}, {".us": "us", ".mb": "MB"}, "less", once=waiting >= 100000)
 
 
 def forget_caches():
@@ -76,8 +76,8 @@ def million(bench):
             until(lambda: all_known(spool, left), "the backlog to be known", 900, 0.1)
             return {".first": first, ".drain": per_second, ".whole": time.time() - began}
 
-        bench.measure("scan-1M", {"jobspool": unknown}, "s|jobs/s", "less", once=True)
-        bench.measure(f"depth-{waiting}", {"jobspool": lambda: drained(spool, min(18000, names(f"{spool.path}/new") // 3))}, "us|MB", "less", once=True)
+        bench.measure("scan-1M", {"jobspool": unknown}, {"": "s", ".drain": "jobs/s"}, "less", once=True)
+        bench.measure(f"depth-{waiting}", {"jobspool": lambda: drained(spool, min(18000, names(f"{spool.path}/new") // 3))}, {".us": "us", ".mb": "MB"}, "less", once=True)
 
         def again(cold):
             def body():
