@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How fast jobspool is, beside the limit of the machine and the queues people use: the rows of docs/PERFORMANCE.md.
 
-    make bench                     builds for release and runs every row but 'commit': half an hour
+    make bench                     builds for release and runs every row but 'commit': forty minutes
     bench.py all                   every row           bench.py submit drain   some rows
     --runs 3                       how often each is measured (the median counts; what takes minutes is measured once)
     --quick                        fewer jobs          --no-peers   jobspool and the limit alone

@@ -48,6 +48,11 @@ def table(figures, note=lambda line: None):
             compared = line.get("of_limit", 0) if kind == "share" else line["value"]
             reaches = (lambda goal: compared <= goal) if kind == "most" else (lambda goal: compared >= goal)
             verdict = "reaches what it aims at" if reaches(aim) else "reached" if reaches(must) else "NOT REACHED"
+            # No program can be faster here than the bare work with the files.
+            limit = by_name.get((row, f"limit{who[len('jobspool'):]}")) or by_name.get((row, "limit"))
+            if verdict == "NOT REACHED" and kind != "share" and limit:
+                if limit["value"] > must if kind == "most" else limit["value"] < must:
+                    verdict += f", nor by the limit ({limit['value']:.2f})"
             value, share = f"{line['value']:.2f} {line['unit']}", f"{line['of_limit']:.2f}" if "of_limit" in line else "-"
         sign = "<=" if kind == "most" else ">="
         print(f"{row:14} {who:20} {value:>12} {share:>9} {sign + format(must, 'g'):>11} {sign + format(aim, 'g'):>9}  {verdict}")

@@ -5,7 +5,7 @@ set -eu
 scratch=.build/libfuzzer
 echo "building with coverage, which takes some minutes"
 swift build -c release --scratch-path "$scratch" --product spoolfuzz \
-  -Xswiftc -sanitize=fuzzer -Xswiftc -DLIBFUZZER > "$SCRATCH/build.log" 2>&1 || { cat "$SCRATCH/build.log"; exit 1; }
+  -Xswiftc -sanitize=fuzzer -Xswiftc -DLIBFUZZER -Xswiftc -use-ld=lld > "$SCRATCH/build.log" 2>&1 || { cat "$SCRATCH/build.log"; exit 1; }
 binary=$scratch/release/spoolfuzz
 targets=${TARGETS:-$("$binary" --list)}
 each=$((${FUZZ_SECONDS:-1200} / $(echo "$targets" | wc -w)))
@@ -13,6 +13,11 @@ failed=0
 for target in $targets; do
   found=$scratch/corpus/$target
   mkdir -p "$found"
+  if [ "$target" = zone ]; then
+    for zone in UTC Europe/Berlin Australia/Lord_Howe Africa/Casablanca; do
+      cp -n "/usr/share/zoneinfo/$zone" "$found/$(echo "$zone" | tr / -)" 2>/dev/null || true
+    done
+  fi
   kept=$(ls -d "Tests/Fuzz/corpus/$target" 2>/dev/null || true)
   if "$binary" "$target" --coverage "$found" $kept -max_total_time="$each" -max_len=65536 -timeout=5 -rss_limit_mb=2048 \
     -artifact_prefix="$scratch/$target." -print_final_stats=1 > "$SCRATCH/$target.log" 2>&1; then
