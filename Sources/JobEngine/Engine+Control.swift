@@ -243,26 +243,25 @@ extension Engine {
       }
     }
     if refused > 1 { refuse(name, who, "\(verb) of \(refused - 1) more jobs, for the same reason") }
-    if let unsafe = commitRequest(moves: true) { pending.refuse(because: unsafe) }
+    if let unsafe = commitMoves() { pending.refuse(because: unsafe) }
     if pending.open.isEmpty { answer(pending) } else { requests.append(pending) }
+    if let failure = transitions.audit.failure { giveUp(failure) }
     turnSoon()
   }
 
-  /// Makes durable what a request did. Returns why it is not, for whoever asked: undone it is not either, and the line
-  /// follows as soon as the disk takes it.
-  func commitRequest(moves: Bool = false) -> SpoolError? {
+  /// Makes durable what an operator moved. Returns why it is not, for whoever asked: undone it is not either, and it is tried
+  /// again until the disk takes it. Not as a full disk, after which one would ask again.
+  func commitMoves() -> SpoolError? {
     do throws(SpoolError) {
-      if moves {
-        try transitions.commitMoves(closing: !isCommitting)
-      } else {
-        try transitions.audit.commit(closing: !isCommitting)
-      }
+      try transitions.commitMoves(closing: !isCommitting)
       return nil
     } catch {
       troubled(error)
+      if transitions.audit.failure == nil {
+        loop.after(.seconds(1)) { [unowned self] in _ = commitMoves() }
+      }
       return SpoolError(
-        error.code, "it was done, but a power cut may undo it, because the disk refuses to keep it: \(error)",
-        errno: error.errno)
+        .system, "it was done, but until the disk takes it a power cut may undo it: \(error)", errno: error.errno)
     }
   }
 

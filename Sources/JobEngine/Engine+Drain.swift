@@ -77,6 +77,7 @@ extension Engine {
     } catch {
       logger.error("\(error)")
     }
+    if let failure = transitions.audit.failure { giveUp(failure) }
     do throws(Errno) { try spool.syscalls.unlink(spool.root, "status.json") } catch {
       if error != .noEntry { logger.warning("cannot remove status.json: \(error.message)") }
     }

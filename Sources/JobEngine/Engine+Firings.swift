@@ -91,7 +91,8 @@ extension Engine {
         done.results.append((name, .failure(error)))
       }
     }
-    if let unsafe = commitRequest() { done.refuse(because: unsafe) }
+    // The jobs are durable; the lines follow as soon as the disk takes them.
+    do throws(SpoolError) { try transitions.audit.commit(closing: !isCommitting) } catch { troubled(error) }
     return done
   }
 

@@ -1,8 +1,7 @@
 /// Schedules: makes the jobs whose time has come, and answers for every tick exactly once.
 ///
 ///     look       which firings are due, by the clock and by what has been dealt with (`ScheduleRule`)
-///     submit     the job of each, durably, as any producer does, those of a turn with one sync; its id is the tick's, so it
-///                exists once or not at all
+///     submit     the job of each, durably, as any producer does; its id is the tick's, so it exists once or not at all
 ///     note       `schedule_fired`, `schedule_skipped` or `schedule_missed`
 ///
 ///     crash before the submission    the tick is due at the next start
@@ -160,27 +159,22 @@ extension Engine {
     schedules.plan()
   }
 
-  /// Submits what several schedules are to make now, with one durable step for all of it, since everything else waits for
+  /// Submits the next firing of each schedule that is due, with one sync of `new/` for all, since everything else waits for
   /// that. Returns the ids. Whatever is not among them is submitted by itself, which tells why it cannot be.
   private func submitTogether(_ names: [String], _ now: WallTime) -> Set<String> {
     var submissions: [Intake.Submission] = []
     for name in names {
-      guard var state = schedules.states[name], !isSetBack(state, now), let due = state.due, due <= now else {
-        continue
-      }
-      var ids = state.rule.due(after: state.mark, now: now).fire.map { FiringID.tick(name, $0.tick) }
-      if state.settings.overlap == .skip {
-        // The second would run beside the first.
-        ids = Array(ids.prefix(1))
-        if openFiring(&state, besides: ids.first) != nil { continue }
-      }
-      for id in ids {
-        do throws(SpoolError) { submissions.append(try submission(id, state.settings)) } catch { troubled(error) }
-      }
+      guard var state = schedules.states[name], !isSetBack(state, now), let due = state.due, due <= now,
+        let firing = state.rule.due(after: state.mark, now: now).fire.first
+      else { continue }
+      let id = FiringID.tick(name, firing.tick)
+      if state.settings.overlap == .skip, openFiring(&state, besides: id) != nil { continue }
+      if let submission = try? submission(id, state.settings) { submissions.append(submission) }
     }
     guard submissions.count > 1 else { return [] }
     do throws(SpoolError) {
-      let results = try intake.submit(bulk: submissions)
+      // Not the file system: a syncfs waits for whatever anybody has to write to this disk, minutes of it perhaps.
+      let results = try intake.submit(bulk: submissions, syncing: .eachFile)
       var made: Set<String> = []
       for (submission, result) in zip(submissions, results) {
         if case .success = result { made.insert(submission.id) }

@@ -49,10 +49,10 @@ extension Engine {
     }
     readSwitchesAgain()
     switchActors.removeAll()
-    let unsafe = commitRequest()
+    // The files are durable; the line follows as soon as the disk takes it.
+    do throws(SpoolError) { try transitions.audit.commit(closing: !isCommitting) } catch { troubled(error) }
     status.touch()
     turnSoon()
-    if let unsafe { return answer(name, refusal: unsafe, code: unsafe.code.name) }
     answer(ControlRequest(name: name))
   }
 }

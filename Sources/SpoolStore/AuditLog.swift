@@ -19,8 +19,15 @@ package final class AuditLog {
   /// How the daemon before us ended.
   package private(set) var previous = PreviousRun()
 
+  /// One file of the log, opened twice: the kernel tells of bytes that it could not write once for each opening (fsync(2)),
+  /// so whoever syncs on a thread of its own and `commit` have one each, and both hear of it.
+  private struct Opened {
+    let fd: Int32
+    let own: Int32
+  }
+
   private let spool: Spool
-  private var fd: Int32
+  private var file: Opened
   private var day: String { didSet { dayEnds = AuditLog.end(ofDay: day) } }
   /// The first moment of the day after, in microseconds: most lines need no more than this to know their file.
   private var dayEnds: Int64 = 0
@@ -29,7 +36,7 @@ package final class AuditLog {
   /// A short write could not be taken back: there are bytes behind `size` that must go before the next write.
   private var isTorn = false
   /// Files of earlier days that have lines not yet known to be durable.
-  private var retired: [Int32] = []
+  private var retired: [Opened] = []
 
   /// Opens the newest file of this node and repairs its end; makes the first one when there is none.
   package init(_ spool: Spool, node: String, now: WallTime) throws(SpoolError) {
@@ -47,12 +54,12 @@ package final class AuditLog {
     sequence = 1
     head = Digest.none
     size = 0
-    fd = -1
+    file = Opened(fd: -1, own: -1)
     try findEnd(files)
     // Of whole lines only: a torn one that began as the last of an orderly stop is none.
     previous = try PreviousRun(files, in: spool)
     if previous.hadPowerCut { try mend(files) }
-    fd = try AuditLog.open(AuditFile.name(node: node, day: day), in: spool)
+    file = try AuditLog.open(AuditFile.name(node: node, day: day), in: spool)
   }
 
   /// Takes from `files`, which are this node's, what is not whole at their end, and notes where the chain goes on.
@@ -113,8 +120,15 @@ package final class AuditLog {
   }
 
   deinit {
-    if fd >= 0 { spool.syscalls.close(fd) }
-    for fd in retired { spool.syscalls.close(fd) }
+    if file.fd >= 0 { close([file]) }
+    close(retired)
+  }
+
+  private func close(_ files: [Opened]) {
+    for file in files {
+      spool.syscalls.close(file.own)
+      spool.syscalls.close(file.fd)
+    }
   }
 
   /// Adds a line; `fields` writes what is special about the event. Nothing reaches the disk before `flush`.
@@ -166,8 +180,8 @@ package final class AuditLog {
 
   package var hasPending: Bool { !pending.isEmpty }
 
-  /// Why a sync failed, other than for want of room. The kernel says so once and forgets what it could not write
-  /// (fsync(2)), so no later success means anything.
+  /// Why a sync failed, unless the disk was full, which is taken at its word. The kernel says so once and forgets what it
+  /// could not write (fsync(2)), so no later success means anything.
   package private(set) var failure: Errno?
 
   /// The file being written and how long it is; what is pending is not in it.
@@ -178,13 +192,13 @@ package final class AuditLog {
     guard !pending.isEmpty else { return }
     do throws(Errno) {
       if isTorn {
-        try spool.syscalls.truncate(fd, size: size)
+        try spool.syscalls.truncate(file.fd, size: size)
         isTorn = false
       }
-      let written = try spool.syscalls.append(fd, pending[...])
+      let written = try spool.syscalls.append(file.fd, pending[...])
       guard written == pending.count else {
         isTorn = true
-        try spool.syscalls.truncate(fd, size: size)
+        try spool.syscalls.truncate(file.fd, size: size)
         isTorn = false
         throw Errno.noSpace
       }
@@ -196,11 +210,11 @@ package final class AuditLog {
   }
 
   /// What has to be synced for all flushed lines to be durable.
-  package var descriptors: [Int32] { retired + [fd] }
+  package var descriptors: [Int32] { (retired + [file]).map(\.fd) }
 
   /// Tells that everything flushed so far has been synced.
   package func synced() {
-    for fd in retired { spool.syscalls.close(fd) }
+    close(retired)
     retired.removeAll()
   }
 
@@ -211,7 +225,7 @@ package final class AuditLog {
   package func commit(closing: Bool = true) throws(SpoolError) {
     try flush()
     do throws(Errno) {
-      for fd in descriptors { try spool.syscalls.syncData(fd) }
+      for file in retired + [file] { try spool.syscalls.syncData(file.own) }
     } catch {
       if !error.isFullDisk { failure = error }
       throw SpoolError(doing: "syncing the audit log", path: currentPath, error)
@@ -253,8 +267,8 @@ package final class AuditLog {
   private func roll(to next: String) throws(SpoolError) {
     try flush()
     let opened = try AuditLog.open(AuditFile.name(node: node, day: next), in: spool)
-    retired.append(fd)
-    fd = opened
+    retired.append(file)
+    file = opened
     day = next
     size = 0
   }
@@ -277,13 +291,18 @@ package final class AuditLog {
     }
   }
 
-  private static func open(_ name: String, in spool: Spool) throws(SpoolError) -> Int32 {
+  private static func open(_ name: String, in spool: Spool) throws(SpoolError) -> Opened {
     do throws(Errno) {
       let log = spool.descriptor(Spool.Folder.log)
       let fd = try spool.syscalls.open(log, name, flags: O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW, mode: 0o640)
-      // A new day's first line must not be lost with the file's name.
-      try spool.syscalls.sync(log)
-      return fd
+      do throws(Errno) {
+        // A new day's first line must not be lost with the file's name.
+        try spool.syscalls.sync(log)
+        return Opened(fd: fd, own: try spool.syscalls.open(log, name, flags: O_RDONLY | O_NOFOLLOW, mode: 0))
+      } catch {
+        spool.syscalls.close(fd)
+        throw error
+      }
     } catch {
       throw SpoolError(doing: "opening the audit log", path: "\(spool.path)/log/\(name)", error)
     }

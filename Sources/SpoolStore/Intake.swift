@@ -52,12 +52,16 @@ package struct Intake: Sendable {
     try syncNames(fd)
   }
 
+  /// How many jobs become durable: together, which is less work, or each by itself, which does not wait for what others
+  /// have to write to the same file system.
+  package enum BulkSync { case fileSystem, eachFile }
+
   /// Submits many with one durable step for all: writes them, syncs the file system, publishes each, syncs the folder.
   /// Returns what became of each, in order; throws when nothing was accepted at all.
   ///
   /// - Parameter progress: told how many have been written.
   package func submit(
-    bulk submissions: [Submission], progress: (Int) -> Void = { _ in }
+    bulk submissions: [Submission], syncing: BulkSync = .fileSystem, progress: (Int) -> Void = { _ in }
   ) throws(SpoolError) -> [Result<Void, SpoolError>] {
     try checkSpace()
     var results: [Result<Void, SpoolError>] = []
@@ -79,6 +83,14 @@ package struct Intake: Sendable {
         let fd = try stage(submission, as: name)
         if last >= 0 { spool.syscalls.close(last) }
         last = fd
+        if syncing == .eachFile {
+          do throws(SpoolError) {
+            try call("syncing the job", name) { () throws(Errno) in try spool.syscalls.sync(fd) }
+          } catch {
+            unstage(name)
+            throw error
+          }
+        }
         places[submission.id] = results.count
         staged.append(name)
         results.append(.success(()))
@@ -89,7 +101,9 @@ package struct Intake: Sendable {
     }
     guard last >= 0 else { return results }
     do throws(SpoolError) {
-      try call("syncing the jobs", "") { () throws(Errno) in try spool.syscalls.syncFileSystem(last) }
+      if syncing == .fileSystem {
+        try call("syncing the jobs", "") { () throws(Errno) in try spool.syscalls.syncFileSystem(last) }
+      }
     } catch {
       for name in staged.compactMap({ $0 }) { unstage(name) }
       throw error
@@ -106,7 +120,8 @@ package struct Intake: Sendable {
     for (index, place) in repeats {
       if case .failure = results[place] { results[index] = results[place] }
     }
-    try syncNames(last)
+    let isAnyThere = results.contains { if case .success = $0 { true } else { false } }
+    if isAnyThere { try syncNames(last) }
     return results
   }
 

@@ -34,13 +34,13 @@ extension Transitions {
     try audit.append(event, at: time, job: id, type: type, from: from, to: to, by: by)
   }
 
-  /// Makes durable what an operator asked for: the renames, and the lines. A rename has no record by which a start could
+  /// Makes durable what an operator asked for: the renames, then the lines. A rename has no record by which a start could
   /// tell that it is to be made again, so it is not to come after its line; and a sync of the log alone does not take it
-  /// along on every file system, but waits for what a folder's may have left under way (`awaitFolders`).
+  /// along on every file system, but, of lines written after the folders' syncs, waits for what those may have left under way
+  /// (`awaitFolders`).
   ///
   /// - Parameter closing: see `AuditLog.commit`.
   package func commitMoves(closing: Bool = true) throws(SpoolError) {
-    try audit.flush()
     for state in movedBetween {
       do throws(Errno) { try syscalls.sync(spool.descriptor(state)) } catch {
         throw SpoolError(doing: "syncing", path: "\(spool.path)/\(state.rawValue)", error)

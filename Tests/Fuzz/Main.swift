@@ -27,7 +27,8 @@ enum Main {
     if words.first == "--answer", words.count == 2 { return Answers.give(words[1]) }
     guard !words.isEmpty, let target = FuzzTarget.all.first(where: { $0.name == words[0] }) else {
       fail(
-        "usage: spoolfuzz --list | TARGET [--seed N] [--seconds S] [--keep F] [--tell F] [--corpus D] [--replay F...]")
+        "usage: spoolfuzz --list | TARGET [--seed N] [--seconds S] [--keep F] [--tell F] [--corpus D] [--replay F...] "
+          + "[--coverage ARGUMENT...]")
     }
     words.removeFirst()
     var run = FuzzRun(target)

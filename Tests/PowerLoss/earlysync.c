@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * earlysync FOLDER ROUNDS: does fsync of a folder return while somebody else's, begun before, is still being written? Prints
- * three numbers: how often that of the folder did, how often one of a file that was moved there did after it, and of how
- * many. For a disk whose flushes take some time.
+ * four numbers: how often that of the folder did, how often one of a file that was moved there did after it, how often the
+ * first was under way when the second began, and of how many. For a disk whose flushes take some time.
  *
  * The order is the one in which btrfs does so: names changed before the first fsync of a transaction, more fsyncs in it than
  * in the transaction before, then two of the folder at once.
@@ -36,7 +36,7 @@ static void touch(int fd) { need(write(fd, "x", 1) == 1 && fsync(fd) == 0, "sync
 
 /* Whoever was woken by the same flush has some time to say so. */
 static int is_under_way(void) {
-  usleep(3000);
+  usleep(10000);
   return atomic_load(&under_way);
 }
 
@@ -58,7 +58,7 @@ int main(int argc, char **argv) {
   const int other = open("other", O_WRONLY | O_CREAT, 0644);
   need(tmp >= 0 && published >= 0 && other >= 0, "opening the folders");
   const int rounds = atoi(argv[2]);
-  int by_folder = 0, by_file = 0;
+  int by_folder = 0, by_file = 0, both = 0;
   for (int round = 0; round < rounds; round++) {
     char first[32], second[32];
     snprintf(first, sizeof first, "a%d", round);
@@ -74,6 +74,7 @@ int main(int argc, char **argv) {
     pthread_t thread;
     need(pthread_create(&thread, NULL, sync_first, NULL) == 0, "starting a thread");
     usleep(5000);
+    both += atomic_load(&under_way);
     need(fsync(published) == 0, "syncing the folder");
     by_folder += is_under_way();
     need(fsync(two) == 0, "syncing the file");
@@ -81,6 +82,6 @@ int main(int argc, char **argv) {
     need(pthread_join(thread, NULL) == 0, "waiting for the thread");
     need(close(one) == 0 && close(two) == 0, "closing the files");
   }
-  printf("%d %d %d\n", by_folder, by_file, rounds);
+  printf("%d %d %d %d\n", by_folder, by_file, both, rounds);
   return 0;
 }

@@ -24,18 +24,18 @@ package final class InterruptedSyscalls: SpoolSyscalls {
   private let cut: Int?
   private let isTearing: Bool
   private let failure: @Sendable (Int, String) -> Errno?
-  private let magic: Int64?
+  private let magic: Int64
   /// Called after the n-th changing call was recorded and before it is made.
   private let before: @Sendable (Int, String) -> Void
 
   /// - Parameters:
   ///   - cut: the number, from 1, of the changing call that is not made any more.
   ///   - failure: an error for a call by its number and description; nil lets it through.
-  ///   - fileSystem: the magic number of the file system that it pretends to be on.
+  ///   - fileSystem: the magic number of the file system that it pretends to be on; 0 is none that is treated specially.
   package init(
     cutAt cut: Int? = nil, tearing isTearing: Bool = false,
     failure: @escaping @Sendable (Int, String) -> Errno? = { _, _ in nil },
-    before: @escaping @Sendable (Int, String) -> Void = { _, _ in }, fileSystem magic: Int64? = nil
+    before: @escaping @Sendable (Int, String) -> Void = { _, _ in }, fileSystem magic: Int64 = 0
   ) {
     self.magic = magic
     self.cut = cut
@@ -165,7 +165,7 @@ package final class InterruptedSyscalls: SpoolSyscalls {
     try real.syncFileSystem(fd)
   }
 
-  package func fileSystem(_ fd: Int32) -> Int64 { magic ?? real.fileSystem(fd) }
+  package func fileSystem(_ fd: Int32) -> Int64 { magic }
 
   private func noteDurable(_ fd: Int32) {
     let size = (try? real.status(fd).size) ?? 0

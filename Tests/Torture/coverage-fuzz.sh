@@ -1,14 +1,17 @@
 #!/bin/sh
-# All fuzzing targets under libFuzzer (it comes with the Swift compiler), for FUZZ_SECONDS in all, 20 minutes. What it
+# All fuzzing targets under libFuzzer (it comes with the Swift compiler), for FUZZ_SECONDS in all, ten minutes. What it
 # learned stays in .build/libfuzzer/corpus, so that the next run goes on from there.
 set -eu
+SCRATCH=${SCRATCH:-$(mktemp -d)}
 scratch=.build/libfuzzer
 echo "building with coverage, which takes some minutes"
 swift build -c release --scratch-path "$scratch" --product spoolfuzz \
   -Xswiftc -sanitize=fuzzer -Xswiftc -DLIBFUZZER -Xswiftc -use-ld=lld > "$SCRATCH/build.log" 2>&1 || { cat "$SCRATCH/build.log"; exit 1; }
 binary=$scratch/release/spoolfuzz
 targets=${TARGETS:-$("$binary" --list)}
-each=$((${FUZZ_SECONDS:-1200} / $(echo "$targets" | wc -w)))
+each=$((${FUZZ_SECONDS:-600} / $(echo "$targets" | wc -w)))
+# To libFuzzer 0 is without end.
+[ "$each" -gt 0 ] || each=1
 failed=0
 for target in $targets; do
   found=$scratch/corpus/$target

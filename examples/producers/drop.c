@@ -44,7 +44,7 @@ static int drop(const char *spool, const char *id, const char *job)
         goto fail;
     if (write_all(fd, job, strlen(job)) != 0 || write_all(fd, "\n", 1) != 0 || fchmod(fd, 0640) != 0
         || fsync(fd) != 0 || renameat2(AT_FDCWD, staged, AT_FDCWD, published, RENAME_NOREPLACE) != 0
-        || fsync(dir) != 0)
+        || fsync(dir) != 0 || fsync(fd) != 0) /* again: on btrfs a folder's alone may return too early */
         goto fail;
     close(dir);
     close(fd);

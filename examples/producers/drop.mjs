@@ -13,19 +13,21 @@ export function drop(spool, id, job) {
     try {
       writeFileSync(file, job + "\n");
       fsyncSync(file);
+      // A rename would replace a job of the same name; link does not.
+      linkSync(staged, `${spool}/new/${id}.json`);
     } finally {
-      closeSync(file);
+      unlinkSync(staged);
     }
-    // A rename would replace a job of the same name; link does not.
-    linkSync(staged, `${spool}/new/${id}.json`);
+    const folder = openSync(`${spool}/new`, "r");
+    try {
+      fsyncSync(folder);
+    } finally {
+      closeSync(folder);
+    }
+    // Again: on btrfs a folder's alone may return too early.
+    fsyncSync(file);
   } finally {
-    unlinkSync(staged);
-  }
-  const folder = openSync(`${spool}/new`, "r");
-  try {
-    fsyncSync(folder);
-  } finally {
-    closeSync(folder);
+    closeSync(file);
   }
 }
 

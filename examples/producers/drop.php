@@ -14,7 +14,7 @@ function drop(string $spool, string $id, string $job): bool
         throw new RuntimeException("$staged cannot be written");
     }
     try {
-        if (fwrite($file, "$job\n") !== strlen($job) + 1 || !fsync($file) || !fclose($file)) {
+        if (fwrite($file, "$job\n") !== strlen($job) + 1 || !fsync($file)) {
             throw new RuntimeException("$staged cannot be written");
         }
         // A rename would replace a job of the same name; link does not.
@@ -28,7 +28,8 @@ function drop(string $spool, string $id, string $job): bool
         unlink($staged);
     }
     $folder = fopen("$spool/new", 'r');
-    if ($folder === false || !fsync($folder)) {
+    // The file again: on btrfs a folder's alone may return too early.
+    if ($folder === false || !fsync($folder) || !fsync($file)) {
         throw new RuntimeException("$spool/new cannot be synced");
     }
     return true;

@@ -10,21 +10,23 @@ def drop(spool: str, job_id: str, job: str) -> None:
     """Returns when the job is on the disk; raises FileExistsError when `job_id` waits already."""
     # A fresh name in tmp/ each time, so that what a crash left there is never in the way.
     fd, staged = tempfile.mkstemp(prefix=job_id + ".", dir=os.path.join(spool, "tmp"))
-    try:
-        with open(fd, "w", encoding="utf-8") as file:
+    with open(fd, "w", encoding="utf-8") as file:
+        try:
             file.write(job + "\n")
             file.flush()
             os.fchmod(file.fileno(), 0o640)
             os.fsync(file.fileno())
-        # A rename would replace a job of the same name; link does not.
-        os.link(staged, os.path.join(spool, "new", job_id + ".json"))
-    finally:
-        os.unlink(staged)
-    folder = os.open(os.path.join(spool, "new"), os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+            # A rename would replace a job of the same name; link does not.
+            os.link(staged, os.path.join(spool, "new", job_id + ".json"))
+        finally:
+            os.unlink(staged)
+        folder = os.open(os.path.join(spool, "new"), os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        # Again: on btrfs a folder's alone may return too early.
+        os.fsync(file.fileno())
 
 
 if __name__ == "__main__":
