@@ -47,7 +47,11 @@ struct RequestTests {
     // The folders are synced again by itself.
     if call == "sync new" { #expect(try bench.turn { syscalls.calls[before...].contains("sync new") }) }
   }
+}
 
+/// With a process of its own, as those of `StrayTests.swift`.
+@Suite("Requests that end the daemon")
+struct RequestSoleOwnerTests {
   @Test("a log that cannot be synced for a request ends the daemon as any other sync of it does")
   func failing() async {
     await #expect(processExitsWith: .exitCode(74)) {
