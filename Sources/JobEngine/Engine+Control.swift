@@ -257,8 +257,12 @@ extension Engine {
       return nil
     } catch {
       troubled(error)
-      if transitions.audit.failure == nil {
-        loop.after(.seconds(1)) { [unowned self] in _ = commitMoves() }
+      if transitions.audit.failure == nil, !movesAreDue {
+        movesAreDue = true
+        loop.after(.seconds(1)) { [unowned self] in
+          movesAreDue = false
+          _ = commitMoves()
+        }
       }
       return SpoolError(
         .system, "it was done, but until the disk takes it a power cut may undo it: \(error)", errno: error.errno)

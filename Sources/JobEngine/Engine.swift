@@ -127,6 +127,8 @@ package final class Engine {
   var turnIsScheduled = false
   var committer: Committer?
   var isCommitting = false
+  /// What an operator moved is to be synced again.
+  var movesAreDue = false
   var relaxedSyncIsDue = false
   var retryIsScheduled = false
   var schedules = ScheduleBook()

@@ -54,7 +54,7 @@ extension SpoolSyscalls {
   }
 
   /// Waits until what others' syncs of folders are writing is on the disk. On btrfs an fsync of a folder that somebody else
-  /// is syncing can return at once, before either is durable (seen up to Linux 6.18, `Tests/PowerLoss/early-sync.py`); one of
+  /// is syncing can return at once, before either is durable (seen on Linux 6.18, `Tests/PowerLoss/early-sync.py`); one of
   /// a file that nobody else syncs waits for all of it. A file without a name is not worth that to the kernel, so then the
   /// file system is synced.
   func awaitFolders(by file: Int32) throws(Errno) {
