@@ -346,6 +346,13 @@ class Soak:
     def flat(self):
         third = [row for row in self.samples if SOAK / 2 < row["t"] <= SOAK * 3 / 4]
         last = [row for row in self.samples if row["t"] > SOAK * 3 / 4]
+        if min(len(third), len(last)) < 60:
+            # A program started again a moment ago is still growing, and may be in no sample of a window at all.
+            for program_ in ("daemon", "jobspool-watch", "jobspool-web"):
+                rows = [row[program_] for row in self.samples if program_ in row]
+                check(rows, f"{program_} was seen at work")
+                say(f"{program_}: {rows[-1] if rows else 'no sample'}; too few samples to judge growth")
+            return
         made = (last[-1]["accepted"] - third[0]["accepted"]) if last and third else 0
 
         def median(rows, program_, key):
