@@ -6,7 +6,7 @@
  *
  *   ready           once, when every watch stands: what appears from now on is reported
  *   NAME FILE       FILE appeared in the directory NAME (renamed into it, created in it, or closed after writing)
- *   -NAME FILE      FILE left it (with --removals)
+ *   -NAME FILE      FILE left it (with --removals); up to 10 ms late, but never behind what happened after it
  *                   (with --writes, NAME FILE also whenever something was written to FILE)
  *   NAME ?          something appeared there whose name holds control characters: look again
  *   overflow        events were lost, in the kernel or because nobody read this output: look everywhere again
@@ -32,6 +32,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef JOBSPOOL_VERSION
@@ -39,6 +40,7 @@
 #endif
 
 #define BACKLOG (1 << 20)
+#define DELAY 10000000 /* ns; for what left a directory */
 #define MAX_PLACES 64
 #define ARRIVALS (IN_MOVED_TO | IN_CLOSE_WRITE | IN_CREATE)
 #define REMOVALS (IN_MOVED_FROM | IN_DELETE)
@@ -56,9 +58,11 @@ static struct place places[MAX_PLACES];
 static int place_count;
 static pid_t parent;
 
-/* The backlog: what the pipe would not take at once. While it holds something, all new lines queue behind it. */
+/* The backlog: what the pipe would not take at once, and what need not be printed at once. Lines leave it in order. */
 static char backlog[BACKLOG];
 static size_t backlog_length;
+static int pressing; /* something in it is to be written at once */
+static int draining; /* `drain_backlog` is writing */
 static int lost; /* lines were dropped; `overflow` is owed once the backlog is out */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t filled = PTHREAD_COND_INITIALIZER;
@@ -100,16 +104,41 @@ static void *await_hangup(void *unused) {
   _exit(0);
 }
 
-/* Writes the backlog out, waiting as long as the reader likes. */
+/* Forgets the first bytes of the backlog, which are written. Called with the lock held. */
+static void take_out(size_t length) {
+  backlog_length -= length;
+  memmove(backlog, backlog + length, backlog_length);
+  if (backlog_length > 0) return;
+  pressing = 0;
+  if (lost) {
+    lost = 0;
+    pressing = 1;
+    backlog_length = strlen("overflow\n");
+    memcpy(backlog, "overflow\n", backlog_length);
+  }
+}
+
+/* Writes the backlog out, waiting as long as the reader likes. What may come together gets DELAY to do so. */
 static void *drain_backlog(void *unused) {
   static char batch[1 << 16];
   (void)unused;
   pthread_mutex_lock(&lock);
   for (;;) {
     while (backlog_length == 0) pthread_cond_wait(&filled, &lock);
+    if (!pressing) {
+      struct timespec until;
+      clock_gettime(CLOCK_MONOTONIC, &until);
+      until.tv_nsec += DELAY;
+      until.tv_sec += until.tv_nsec / 1000000000;
+      until.tv_nsec %= 1000000000;
+      while (!pressing && pthread_cond_clockwait(&filled, &lock, CLOCK_MONOTONIC, &until) == 0) {
+      }
+      if (backlog_length == 0) continue;
+    }
     size_t length = backlog_length < sizeof batch ? backlog_length : sizeof batch;
     memcpy(batch, backlog, length);
     /* The bytes stay in the backlog while they are written, so that no new line can overtake them. */
+    draining = 1;
     pthread_mutex_unlock(&lock);
     size_t written = 0;
     while (written < length) {
@@ -122,36 +151,36 @@ static void *drain_backlog(void *unused) {
       if (n > 0) written += (size_t)n;
     }
     pthread_mutex_lock(&lock);
-    backlog_length -= length;
-    memmove(backlog, backlog + length, backlog_length);
-    if (backlog_length == 0 && lost) {
-      lost = 0;
-      backlog_length = strlen("overflow\n");
-      memcpy(backlog, "overflow\n", backlog_length);
-    }
+    draining = 0;
+    take_out(length);
   }
 }
 
-/* Prints a line at once when that cannot block, else leaves it to `drain_backlog`. */
-static void print_line(const char *line, size_t length) {
-  pthread_mutex_lock(&lock);
-  size_t written = 0;
+/* Writes the backlog out if that cannot block: a pipe that is ready takes PIPE_BUF bytes. Called with the lock held. */
+static void write_now(void) {
   struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
-  /* A pipe that is ready takes PIPE_BUF bytes without blocking, and a line is shorter. */
-  if (backlog_length == 0 && poll(&out, 1, 0) == 1 && (out.revents & POLLOUT)) {
-    ssize_t n = write(STDOUT_FILENO, line, length);
-    if (n < 0 && errno != EINTR && errno != EAGAIN) output_failed(errno);
-    if (n > 0) written = (size_t)n;
+  if (draining || backlog_length > PIPE_BUF || poll(&out, 1, 0) != 1 || !(out.revents & POLLOUT)) return;
+  ssize_t n = write(STDOUT_FILENO, backlog, backlog_length);
+  if (n < 0 && errno != EINTR && errno != EAGAIN) output_failed(errno);
+  if (n > 0) take_out((size_t)n);
+}
+
+/* Prints a line at once where that cannot block, with what was left for later before it. `later` leaves it to
+   `drain_backlog`: in a drain a file leaves a thousand times a second, and each line alone would wake the reader. */
+static void print_line(const char *line, size_t length, int later) {
+  pthread_mutex_lock(&lock);
+  const int was_empty = backlog_length == 0;
+  if (lost || backlog_length + length > BACKLOG) {
+    lost = 1;
+  } else {
+    memcpy(backlog + backlog_length, line, length);
+    backlog_length += length;
   }
-  if (written < length) {
-    if (lost || backlog_length + length - written > BACKLOG) {
-      lost = 1;
-    } else {
-      memcpy(backlog + backlog_length, line + written, length - written);
-      backlog_length += length - written;
-      pthread_cond_signal(&filled);
-    }
+  if (!later) {
+    pressing = 1;
+    write_now();
   }
+  if (backlog_length > 0 && (was_empty || pressing)) pthread_cond_signal(&filled);
   pthread_mutex_unlock(&lock);
 }
 
@@ -161,15 +190,15 @@ static int printable(const char *name) {
   return 1;
 }
 
-static void print_event(const char *before, const char *name, const char *after) {
+static void print_event(const char *before, const char *name, const char *after, int later) {
   char line[2 * NAME_MAX + 16];
   int length = snprintf(line, sizeof line, "%s%s%s%s\n", before, name, *after ? " " : "", after);
-  if (length > 0 && (size_t)length < sizeof line) print_line(line, (size_t)length);
+  if (length > 0 && (size_t)length < sizeof line) print_line(line, (size_t)length, later);
 }
 
 static void handle(const struct inotify_event *event) {
   if (event->mask & IN_Q_OVERFLOW) {
-    print_event("overflow", "", "");
+    print_event("overflow", "", "", 0);
     return;
   }
   struct place *place = NULL;
@@ -179,15 +208,15 @@ static void handle(const struct inotify_event *event) {
   if (event->mask & VANISHED) {
     int wd = place->wd;
     place->wd = -1;
-    print_event("gone ", place->name, "");
+    print_event("gone ", place->name, "", 0);
     /* A moved directory would go on sending events under a name that no longer leads to it. */
     if (event->mask & IN_MOVE_SELF) inotifytools_remove_watch_by_wd(wd);
     return;
   }
   if (event->len == 0) return;
   const char *name = printable(event->name) ? event->name : "?";
-  if (event->mask & (ARRIVALS | WRITES)) print_event("", place->name, name);
-  if (event->mask & REMOVALS) print_event("-", place->name, name);
+  if (event->mask & (ARRIVALS | WRITES)) print_event("", place->name, name, 0);
+  if (event->mask & REMOVALS) print_event("-", place->name, name, 1);
 }
 
 static void add_place(const char *directory, const char *name, int events) {
@@ -296,7 +325,7 @@ int main(int argc, char *argv[]) {
   }
   start_thread(await_hangup);
   start_thread(drain_backlog);
-  print_event("ready", "", "");
+  print_event("ready", "", "", 0);
   for (;;) {
     const struct inotify_event *event = inotifytools_next_event(-1);
     if (event)

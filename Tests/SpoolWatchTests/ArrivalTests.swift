@@ -124,6 +124,26 @@ import Testing
         == [.arrived(directory: "new", name: "b.json"), .arrived(directory: "new", name: "c.json")])
   }
 
+  @Test("what left may come late, but never behind what appeared after it")
+  func removalsKeepTheirPlace() throws {
+    let folder = try WatchFolder("new", "hold")
+    for number in 0..<300 { folder.drop("\(number).json") }
+    let watcher = try folder.watcher("new", "hold", removals: true)
+    for number in 0..<300 {
+      unlink(folder.path("new/\(number).json"))
+      if number % 100 == 99 { folder.drop("\(number).json", into: "hold") }
+    }
+    let events = watcher.collect { $0.count >= 303 }.map(String.init(describing:))
+    let expected = (0..<300).flatMap { number in
+      [WatchEvent.removed(directory: "new", name: "\(number).json")]
+        + (number % 100 == 99 ? [WatchEvent.arrived(directory: "hold", name: "\(number).json")] : [])
+    }
+    #expect(events == expected.map(String.init(describing:)))
+
+    unlink(folder.path("hold/99.json"))
+    #expect(watcher.collect { !$0.isEmpty } == [.removed(directory: "hold", name: "99.json")])
+  }
+
   @Test("a directory whose own name holds a space can be given another")
   func namedPlace() throws {
     let folder = try WatchFolder("my jobs")
