@@ -167,7 +167,6 @@ extension Engine {
     let clear: Job
     do throws(SecretProblem) { clear = try opened(attempt.job) } catch {
       // It opened when it was claimed, so the key was changed since: the next look at it decides.
-      agenda.ended(attempt.typeNumber)
       return notStarted(attempt, StartProblem(.broken, error.message))
     }
     let request = AttemptRequest(
@@ -181,14 +180,14 @@ extension Engine {
       if !status.alerts.isEmpty { calm("handler:\(attempt.job.type)") }
       if attempt.isCancelled { runner.stop(attempt.id, reason: .cancelled) }
     } catch {
-      running[attempt.id] = nil
-      agenda.ended(attempt.typeNumber)
       notStarted(attempt, error)
     }
   }
 
   /// Nothing ran, so no attempt is burnt.
-  private func notStarted(_ attempt: Attempt, _ problem: StartProblem) {
+  func notStarted(_ attempt: Attempt, _ problem: StartProblem) {
+    running[attempt.id] = nil
+    agenda.ended(attempt.typeNumber)
     let type = attempt.job.type
     switch problem.kind {
     case .broken:

@@ -11,6 +11,7 @@ extension Engine {
     case .progress(let update): progressed(attempt, update)
     case .log(let line): said(attempt, line)
     case .ended(let end): ended(attempt, end)
+    case .notStarted(let problem): notStarted(attempt, problem)
     }
   }
 

@@ -3,7 +3,8 @@ package import JobModel
 /// What the engine needs from the outside to run jobs. `JobHandlers` implements it with processes, the tests with a
 /// script. Everything here is called on the engine's own thread, and calls back on it.
 package protocol JobRunner: AnyObject {
-  /// Starts one attempt and reports what becomes of it: any number of `progress` and `log`, then exactly one `ended`.
+  /// Starts one attempt and reports what becomes of it: any number of `progress` and `log`, then exactly one `ended`; or
+  /// `notStarted`, alone, when only after the return it turns out that nothing was started.
   ///
   /// Throws when nothing was started (no attempt is burnt): the program is missing or may not be executed, or the
   /// system has no process or descriptor to spare.
@@ -74,6 +75,7 @@ package enum AttemptEvent: Sendable {
   case progress(ProgressUpdate)
   case log(LogLine)
   case ended(AttemptEnd)
+  case notStarted(StartProblem)
 }
 
 /// One control line of a handler, as far as it is about progress. An empty update is a heartbeat.

@@ -5,11 +5,12 @@ internal import JobModel
 
 /// One attempt in `exec` mode: a process of its own from start to the last trace of it.
 ///
-/// It lives through three phases: the handler runs and its pipes are read; its first process has ended and what it left
-/// is cleared away; the pipes are drained and `ended` is reported, exactly once, never from inside the initialiser.
+/// It lives through four phases: its process is being started; the handler runs and its pipes are read; its first process
+/// has ended and what it left is cleared away; the pipes are drained and `ended` is reported, exactly once, never from
+/// inside the initialiser. (A start on another thread that fails reports `notStarted` instead.)
 /// Reading the pipes does not decide when an attempt is over: a descendant may hold them open for ever.
 final class ExecAttempt {
-  private enum Phase { case running, clearing, over }
+  private enum Phase { case starting, running, clearing, over }
 
   let request: AttemptRequest
   private let loop: EventLoop
@@ -19,7 +20,7 @@ final class ExecAttempt {
   private let over: (ExecAttempt) -> Void
   private let othersRunning: () -> [String]
 
-  private var phase = Phase.running
+  private var phase = Phase.starting
   private var pipes: Pipes
   private var pid: pid_t = 0
   private var pidFile: Int32 = -1
@@ -37,12 +38,14 @@ final class ExecAttempt {
   private var error: JobError?
   private var retryIn: Duration?
   private var stopReason: StopReason?
+  /// Its grace was over before it had started.
+  private var isDoomed = false
   private var lastSign = Duration.zero
   private var complaints = 0
 
-  /// Starts the process. Throws when nothing was started; nothing is left open then.
+  /// Starts the process, or has `spawner` start it. Throws when nothing was started; nothing is left open then.
   init(
-    _ request: AttemptRequest, launch: Launch, loop: EventLoop, strays: Strays,
+    _ request: AttemptRequest, launch: Launch, spawner: Spawner?, loop: EventLoop, strays: Strays,
     othersRunning: @escaping () -> [String], over: @escaping (ExecAttempt) -> Void,
     report: @escaping (AttemptEvent) -> Void
   ) throws(StartProblem) {
@@ -59,10 +62,24 @@ final class ExecAttempt {
     pipes = try Pipes()
     // Most jobs fit into the pipe: then the handler finds its input complete and nobody has to come back for it.
     writeInput()
-    do throws(StartProblem) {
-      pid = try launch.start(
-        variables: Environment.variables(request), directory: request.spoolPath, files: pipes.childEnds)
-    } catch {
+    let start = launch.start(
+      variables: Environment.variables(request), directory: request.spoolPath, files: pipes.childEnds)
+    guard let spawner else {
+      try begin(launch, start, start.carryOut())
+      return
+    }
+    spawner.carryOut(start) { [self] outcome in
+      do throws(StartProblem) {
+        try begin(launch, start, outcome)
+        if stopReason != nil { if isDoomed { killNow() } else { terminate() } }
+      } catch {
+        abort(error)
+      }
+    }
+  }
+
+  private func begin(_ launch: Launch, _ start: Launch.Start, _ outcome: Launch.Outcome) throws(StartProblem) {
+    do throws(StartProblem) { pid = try launch.result(of: start, outcome) } catch {
       pipes.closeAll()
       throw error
     }
@@ -73,9 +90,23 @@ final class ExecAttempt {
       abandon()
       throw StartProblem(.busy, "cannot watch a handler: \(error)")
     }
+    phase = .running
     lastSign = EventLoop.now
     timers.append(loop.at(lastSign + request.timeout) { [self] in stop(.timeout, grace: request.handler.grace) })
     if let silence = request.stalledAfter { watchSilence(silence) }
+  }
+
+  /// A start on another thread came to nothing.
+  private func abort(_ problem: StartProblem) {
+    for timer in timers { loop.cancel(timer) }
+    timers = []
+    phase = .over
+    over(self)
+    guard let stopReason else { return report(.notStarted(problem)) }
+    // Who wanted it to stop gets what was asked for.
+    var end = AttemptEnd(ending: .signalled(SIGTERM))
+    end.stopReason = stopReason
+    report(.ended(end))
   }
 
   private func listen() throws(EventLoop.Failure) {
@@ -220,18 +251,23 @@ final class ExecAttempt {
 
   /// TERM to the group, KILL after `grace`. Only the first reason counts.
   func stop(_ reason: StopReason, grace: Duration) {
-    guard phase == .running, stopReason == nil else { return }
+    guard phase == .running || phase == .starting, stopReason == nil else { return }
     stopReason = reason
+    if phase == .running { terminate() }
+    timers.append(loop.after(grace) { [self] in killNow() })
+  }
+
+  private func terminate() {
     kill(-pid, SIGTERM)
     // A stopped process would only take the signal when it is continued.
     kill(-pid, SIGCONT)
-    timers.append(loop.after(grace) { [self] in killNow() })
   }
 
   /// The grace is over: also for `hurry`, when the attempt is being stopped.
   func killNow() {
-    guard phase == .running, stopReason != nil else { return }
-    kill(-pid, SIGKILL)
+    guard stopReason != nil else { return }
+    isDoomed = true
+    if phase == .running { kill(-pid, SIGKILL) }
   }
 
   private func sign() { lastSign = EventLoop.now }

@@ -5,8 +5,8 @@ package import JobModel
 
 /// Runs jobs in `exec` mode: the handler's command once per job.
 ///
-/// Promises: `start` either throws and nothing was started, or exactly one `ended` follows, never before `start` has
-/// returned; when `ended` comes, no process of the job is alive and all it wrote is in. It leaves the verdict to
+/// Promises: `start` either throws and nothing was started, or exactly one `ended` or `notStarted` follows, never before
+/// `start` has returned; when `ended` comes, no process of the job is alive and all it wrote is in. It leaves the verdict to
 /// the engine, with one thing decided: `exited(0)` with an error means that the result could not be accepted.
 ///
 /// Making one changes the process: it becomes a child subreaper, ignores SIGPIPE, and takes SIGCHLD's default, without
@@ -21,6 +21,8 @@ package final class ExecRunner: JobRunner {
   private var launches: [String: Launch] = [:]
   private var attempts: [String: ExecAttempt] = [:]
   private var hurrying = false
+  /// nil where the system has no thread to spare: then everything starts on the loop's.
+  private lazy var spawner = try? Spawner(loop: loop)
 
   /// - Parameters:
   ///   - ownsProcess: all children of this process are handlers', in `OwnChildren`, or named by `otherChildren`: so
@@ -48,8 +50,11 @@ package final class ExecRunner: JobRunner {
         .broken, "\(request.handler.file): mode: \"\(request.handler.mode.rawValue)\" is not run here; use \"exec\"")
     }
     let id = request.id
+    let launch = try launch(request.handler)
+    // Alone, a job starts soonest right here.
+    let apart = attempts.count > 1 && launch.mayStartApart ? spawner : nil
     attempts[id] = try ExecAttempt(
-      request, launch: launch(request.handler), loop: loop, strays: strays,
+      request, launch: launch, spawner: apart, loop: loop, strays: strays,
       othersRunning: { [unowned self] in running.filter { $0 != id } },
       over: { [unowned self] attempt in attempts[attempt.request.id] = nil },
       report: report)

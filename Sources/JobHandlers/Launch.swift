@@ -54,25 +54,64 @@ final class Launch {
   /// Whether the program can still be executed; otherwise a new `Launch` says what is wrong, or finds it elsewhere.
   var stillThere: Bool { access(program, X_OK) == 0 && access(executable, X_OK) == 0 }
 
-  /// Starts the program with `files` as descriptors 0 to 3 and `variables` added to its environment.
-  func start(variables: [String], directory: String, files: [Int32]) throws(StartProblem) -> pid_t {
-    MemoryKills.shared.handlerStarts()
-    let own = CStringList(variables)
-    var environment = fixed.pointers
-    environment.removeLast()
-    environment.append(contentsOf: own.pointers)
-    var pid: pid_t = 0
-    let error = withExtendedLifetime(own) {
-      OwnChildren.shared.start {
-        // setpriv inherits what it needs, and gives it away; no other handler ever has it.
-        if becomesOther, geteuid() != 0, spool_lend_identity() != 0 { return .failure(errno) }
-        defer { if becomesOther { _ = spool_clear_ambient() } }
-        let error = spool_spawn(executable, words.pointers, environment, directory, files, &pid)
-        return error == 0 ? .success(pid) : .failure(error)
+  /// The last start of it succeeded.
+  private(set) var works = false
+
+  /// Whether the next start may be left to another thread: not one that needs the loop's own rights, nor one that may well
+  /// fail, which is better known at once.
+  var mayStartApart: Bool { works && !becomesOther }
+
+  /// One start, ready to be carried out on whatever thread.
+  struct Start: @unchecked Sendable {
+    fileprivate let executable: String
+    fileprivate let words: CStringList
+    /// `environment` points into these.
+    fileprivate let strings: [CStringList]
+    fileprivate let environment: [UnsafeMutablePointer<CChar>?]
+    fileprivate let directory: String
+    fileprivate let files: [Int32]
+    fileprivate let becomesOther: Bool
+
+    /// Starts the process.
+    ///
+    /// - Parameter listedApart: this is not the thread to which the kernel gives what handlers leave behind.
+    func carryOut(listedApart: Bool = false) -> Outcome {
+      MemoryKills.shared.handlerStarts()
+      var pid: pid_t = 0
+      let error = withExtendedLifetime(strings) {
+        OwnChildren.shared.start(listedApart: listedApart) {
+          // setpriv inherits what it needs, and gives it away; no other handler ever has it.
+          if becomesOther, geteuid() != 0, spool_lend_identity() != 0 { return .failure(errno) }
+          defer { if becomesOther { _ = spool_clear_ambient() } }
+          let error = spool_spawn(executable, words.pointers, environment, directory, files, &pid)
+          return error == 0 ? .success(pid) : .failure(error)
+        }
       }
+      return error.map { .failure($0) } ?? .success(pid)
     }
-    guard let error else { return pid }
-    throw problem(error, directory: directory)
+  }
+
+  typealias Outcome = OwnChildren.SpawnResult
+
+  /// The program with `files` as descriptors 0 to 3 and `variables` added to its environment.
+  func start(variables: [String], directory: String, files: [Int32]) -> Start {
+    let own = CStringList(variables)
+    return Start(
+      executable: executable, words: words, strings: [fixed, own],
+      environment: fixed.pointers.dropLast() + own.pointers, directory: directory, files: files,
+      becomesOther: becomesOther)
+  }
+
+  /// What became of a start of this. Throws what to say when there was none.
+  func result(of start: Start, _ outcome: Outcome) throws(StartProblem) -> pid_t {
+    switch outcome {
+    case .success(let pid):
+      works = true
+      return pid
+    case .failure(let error):
+      works = false
+      throw problem(error, directory: start.directory)
+    }
   }
 
   private func problem(_ error: Int32, directory: String) -> StartProblem {

@@ -16,21 +16,33 @@ package final class OwnChildren: Sendable {
   package func remove(_ pid: Int32) { pids.withLock { _ = $0.remove(pid) } }
   package func contains(_ pid: Int32) -> Bool { pids.withLock { $0.contains(pid) } }
 
+  /// Held while a child is started that is listed apart.
+  private let startingApart = Mutex<Void>(())
+
   /// Starts a child and adds it in one step, so that no search in between takes it for a stray.
-  /// Returns the error number when `spawn` failed.
-  package func start(_ spawn: () -> SpawnResult) -> Int32? {
-    pids.withLock { pids in
-      switch spawn() {
-      case .success(let pid):
-        pids.insert(pid)
-        return nil
-      case .failure(let error): return error
-      }
+  ///
+  /// - Parameter listedApart: the calling thread is not the one whose list of children is searched, so a search that reads
+  ///   the list need not wait; one that has to go by parents alone does (`betweenStarts`).
+  /// - Returns: the error number when `spawn` failed.
+  package func start(listedApart: Bool = false, _ spawn: () -> SpawnResult) -> Int32? {
+    guard listedApart else { return pids.withLock { pids in note(spawn()) { pids.insert($0) } } }
+    return startingApart.withLock { _ in note(spawn(), add) }
+  }
+
+  private func note(_ result: SpawnResult, _ keep: (Int32) -> Void) -> Int32? {
+    switch result {
+    case .success(let pid):
+      keep(pid)
+      return nil
+    case .failure(let error): return error
     }
   }
 
+  /// A moment in which no child that is listed apart is half started.
+  package func betweenStarts<T>(_ look: () -> T) -> T { startingApart.withLock { _ in look() } }
+
   /// What posix_spawn(3) gave: the child, or the error number.
-  package enum SpawnResult {
+  package enum SpawnResult: Sendable {
     case success(Int32)
     case failure(Int32)
   }

@@ -8,8 +8,8 @@ internal import JobEngine
 /// ends, its children become ours, before its own end can be seen by waiting or by pidfd. So once a job's first
 /// process has ended, each of its living descendants hangs below some child of ours that we did not start, however
 /// often it forked and whatever sessions it made. Linux gives orphans to the oldest living thread of the subreaper, so
-/// one read of /proc/self/task/PID/children tells (the loop may run on another thread: what is started there is
-/// listed there). In the usual case that read shows no stranger and the matter is closed: no scan of /proc for a job
+/// one read of /proc/self/task/PID/children tells (the loop may run on another thread, and `Spawner` has one: what is
+/// started there is listed there). In the usual case that read shows no stranger and the matter is closed: no scan of /proc for a job
 /// that behaves.
 ///
 /// A stranger belongs to this job when its session or process group is that of the job's first process (no pid is
@@ -206,7 +206,9 @@ final class Strays {
 
   private func ownChildren() -> [pid_t] {
     guard children >= 0, let text = ProcessTable.read(children, limit: 1 << 20) else {
-      return ProcessTable.all().filter { ProcessTable.entry($0)?.parent == getpid() }
+      return OwnChildren.shared.betweenStarts {
+        ProcessTable.all().filter { ProcessTable.entry($0)?.parent == getpid() }
+      }
     }
     return text.split(separator: UInt8(ascii: " ")).compactMap { pid_t(String(decoding: $0, as: UTF8.self)) }
   }

@@ -73,8 +73,9 @@ final class WorkerProcess {
     lineLimit = settings.maxResultBytes + 65536
     pipes = try Pipes(control: false)
     do throws(StartProblem) {
-      pid = try launch.start(
+      let start = launch.start(
         variables: Environment.variables(worker: number, request), directory: request.spoolPath, files: pipes.childEnds)
+      pid = try launch.result(of: start, start.carryOut())
     } catch {
       pipes.closeAll()
       throw error

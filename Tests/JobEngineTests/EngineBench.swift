@@ -34,11 +34,14 @@ final class ScriptedRunner: JobRunner {
   func stop(_ id: String, reason: StopReason) {}
   func hurry() {}
 
-  func end(_ id: String, exit code: Int32 = 0) {
+  func end(_ id: String, exit code: Int32 = 0) { report(id, .ended(AttemptEnd(ending: .exited(code)))) }
+
+  /// The last word about a run.
+  func report(_ id: String, _ event: AttemptEvent) {
     guard let index = running.firstIndex(where: { $0.request.id == id }) else {
       preconditionFailure("\(id) does not run")
     }
-    running.remove(at: index).report(.ended(AttemptEnd(ending: .exited(code))))
+    running.remove(at: index).report(event)
   }
 }
 

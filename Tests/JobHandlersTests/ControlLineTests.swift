@@ -82,7 +82,7 @@ import Testing
       switch event {
       case .progress(let update): updates.append(update)
       case .log(let line): lines.append(line)
-      case .ended: break
+      case .ended, .notStarted: break
       }
     }
     #expect(updates == [ProgressUpdate(percent: 10, stage: "read"), ProgressUpdate(percent: 90)])

@@ -79,6 +79,7 @@ struct RunOnce: ParsableCommand {
 
   private func attempt(_ request: AttemptRequest) throws -> AttemptEnd {
     var end: AttemptEnd?
+    var problem: StartProblem?
     do {
       let loop = try EventLoop()
       let runner = try ExecRunner(loop: loop, ownsProcess: true)
@@ -92,9 +93,13 @@ struct RunOnce: ParsableCommand {
         case .ended(let ended):
           end = ended
           loop.stop()
+        case .notStarted(let reason):
+          problem = reason
+          loop.stop()
         }
       }
       try loop.run()
+      if let problem { throw problem }
     } catch let problem as StartProblem {
       throw Failure(problem.message, exit: problem.kind == .busy ? 75 : 78)
     } catch let failure as EventLoop.Failure {

@@ -1,0 +1,93 @@
+internal import Glibc
+internal import JobEngine
+
+/// Starts processes on a thread of its own. posix_spawn(3) holds its caller until the child has executed its program: some
+/// hundreds of microseconds, in which the loop's thread settles and claims other jobs instead.
+///
+/// Its children are listed under its own thread (/proc/self/task/TID/children), what they leave behind under the main one:
+/// that is what `Strays` relies on.
+final class Spawner {
+  private struct Answer: Sendable {
+    let number: Int
+    let outcome: Launch.Outcome
+  }
+
+  private let desk: Desk
+  private var number = 0
+  private var waiting: [Int: (Launch.Outcome) -> Void] = [:]
+
+  /// Throws when the system has no thread or descriptor to spare.
+  init(loop: EventLoop) throws(EventLoop.Failure) {
+    final class Ear { weak var spawner: Spawner? }
+    let ear = Ear()
+    desk = Desk(
+      try loop.mailbox(of: Answer.self) { answer in
+        ear.spawner?.waiting.removeValue(forKey: answer.number)?(answer.outcome)
+      })
+    ear.spawner = self
+    var thread = pthread_t()
+    let kept = Unmanaged.passRetained(desk)
+    let failure = pthread_create(
+      &thread, nil,
+      { argument in
+        guard let argument else { return nil }
+        Unmanaged<Desk>.fromOpaque(argument).takeRetainedValue().work()
+        return nil
+      }, kept.toOpaque())
+    guard failure == 0 else {
+      kept.release()
+      throw EventLoop.Failure("pthread_create", errno: failure)
+    }
+    pthread_detach(thread)
+  }
+
+  deinit { desk.close() }
+
+  /// Carries `start` out soon; `done` is called on the loop's thread, never from inside this call.
+  func carryOut(_ start: Launch.Start, done: @escaping (Launch.Outcome) -> Void) {
+    number += 1
+    waiting[number] = done
+    desk.put(start, number)
+  }
+
+  /// What the thread and the loop share.
+  private final class Desk: @unchecked Sendable {
+    private let mailbox: Mailbox<Answer>
+    private var mutex = pthread_mutex_t()
+    private var wakeup = pthread_cond_t()
+    private var orders: [(start: Launch.Start, number: Int)] = []
+    private var isClosed = false
+
+    init(_ mailbox: Mailbox<Answer>) {
+      self.mailbox = mailbox
+      pthread_mutex_init(&mutex, nil)
+      pthread_cond_init(&wakeup, nil)
+    }
+
+    func put(_ start: Launch.Start, _ number: Int) {
+      pthread_mutex_lock(&mutex)
+      orders.append((start, number))
+      pthread_cond_signal(&wakeup)
+      pthread_mutex_unlock(&mutex)
+    }
+
+    /// What was not begun will not be; the thread ends.
+    func close() {
+      pthread_mutex_lock(&mutex)
+      isClosed = true
+      pthread_cond_signal(&wakeup)
+      pthread_mutex_unlock(&mutex)
+    }
+
+    func work() {
+      while true {
+        pthread_mutex_lock(&mutex)
+        while orders.isEmpty && !isClosed { pthread_cond_wait(&wakeup, &mutex) }
+        let order = isClosed ? nil : orders.removeFirst()
+        pthread_mutex_unlock(&mutex)
+        guard let order else { return }
+        mailbox.post(Answer(number: order.number, outcome: order.start.carryOut(listedApart: true)))
+      }
+    }
+  }
+}
