@@ -36,6 +36,8 @@ def refused(spool, id_, data, code, place=None, key=None, whole=True):
 def look(spool):
     for id_, data, code, place, key, whole in EXPECTED:
         record = spool.wait(id_, "dead")
+        # Its file follows a moment after the record.
+        until(lambda: spool.states(id_) == ["dead"], lambda: f"{id_} to be in dead/ alone: {spool.states(id_)}")
         error = record.get("error", {})
         same((record.get("outcome"), error.get("code")), ("rejected", code), f"{id_}: {error.get('message')}")
         details = error.get("details", {})

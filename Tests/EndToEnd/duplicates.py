@@ -181,7 +181,8 @@ with Spool(config='max_jobs = 8\nrescan = "1s"') as spool:
         spool.drop(id_, job)
         record = spool.wait(id_, "dead")
         same(record.get("outcome"), "rejected", f"outcome of {id_} ({record.get('error')})")
-        check(os.path.exists(spool.at("dead", f"{id_}.bad")), f"dead/{id_}.bad keeps what was dropped")
+        # It follows a moment after the record.
+        until(lambda: os.path.exists(spool.at("dead", f"{id_}.bad")), f"dead/{id_}.bad to keep what was dropped")
         same(runs(spool, id_), [], f"runs of {id_}")
     # A true record with one number changed.
     spool.drop("edited", {"type": "fail"})
