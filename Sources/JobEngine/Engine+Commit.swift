@@ -41,13 +41,7 @@ extension Engine {
     isCommitting = false
     adopted(outcome.copies)
     guard outcome.hasLog else { return }
-    if let failure = outcome.rest {
-      settling.abandonCommit()
-      if failure.isFullDisk {
-        return troubled(SpoolError(doing: "syncing the audit log", path: "\(spool.path)/log", failure))
-      }
-      giveUp(failure)
-    }
+    if let failure = outcome.rest { giveUp(failure) }
     transitions.audit.synced()
     let (visible, durable) = settling.finishCommit(unmoved: outcome.unmoved)
     becameVisible(visible)

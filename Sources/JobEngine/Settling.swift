@@ -126,17 +126,6 @@ struct Settling {
     return (visible, takeUnpublished())
   }
 
-  /// The step failed and is to be repeated.
-  mutating func abandonCommit() {
-    files = filesUnderWay + files
-    filesUnderWay.removeAll()
-    // Nothing was moved, so that those taken for visible were not.
-    noted = early + notedUnderWay + noted
-    early.removeAll()
-    notedUnderWay.removeAll()
-    movesUnderWay = false
-  }
-
   mutating func takeUnpublished() -> [Settlement] {
     let all = unpublished
     unpublished.removeAll()

@@ -180,8 +180,9 @@ package final class AuditLog {
 
   package var hasPending: Bool { !pending.isEmpty }
 
-  /// Why a sync failed, unless the disk was full, which is taken at its word. The kernel says so once and forgets what it
-  /// could not write (fsync(2)), so no later success means anything.
+  /// Why a sync failed. The kernel says so once and forgets what it could not write (fsync(2)), so no later success means
+  /// anything. That goes for a full disk too: ext4, xfs and btrfs refuse the write and never the sync; where the sync is
+  /// refused (a thin pool, NFS), lines are gone.
   package private(set) var failure: Errno?
 
   /// The file being written and how long it is; what is pending is not in it.
@@ -219,7 +220,7 @@ package final class AuditLog {
   }
 
   /// Flushes and makes it durable at once, for callers without a group commit. After a throw the lines may be lost, also if
-  /// a later sync succeeds, unless the disk was only full: see `failure`.
+  /// a later sync succeeds: see `failure`.
   ///
   /// - Parameter closing: close the files of earlier days, as `synced` does; not while another thread syncs them.
   package func commit(closing: Bool = true) throws(SpoolError) {
@@ -227,7 +228,7 @@ package final class AuditLog {
     do throws(Errno) {
       for file in retired + [file] { try spool.syscalls.syncData(file.own) }
     } catch {
-      if !error.isFullDisk { failure = error }
+      failure = error
       throw SpoolError(doing: "syncing the audit log", path: currentPath, error)
     }
     if closing { synced() }

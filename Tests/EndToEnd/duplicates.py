@@ -91,7 +91,7 @@ with Spool(config='max_jobs = 8\nrescan = "1s"') as spool:
     spool.drop("finished", job)
     spool.wait("finished")
     twins_of(spool, "finished", "done", job)
-    shutil.copy(spool.at("done", "finished.json"), spool.at("new", "finished.json"))
+    shutil.copyfile(spool.at("done", "finished.json"), spool.at("new", "finished.json"))
     until(lambda: len(twin_lines(spool, "finished")) == 3, "cp done/X new/ is a twin")
     same(runs(spool, "finished"), ["1"], "runs of a job that is done")
     check(os.path.exists(spool.at("done", "finished.json")), "done/finished.json is still there")

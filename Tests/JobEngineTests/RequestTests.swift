@@ -17,7 +17,7 @@ struct RequestTests {
 
   @Test(
     "who asks is not told ok before it is durable, and what was asked is done all the same",
-    arguments: ["syncdata log/", "sync new"])
+    arguments: ["append log/", "sync new"])
   func refused(_ call: String) throws {
     let isFull = Mutex(false)
     let syscalls = InterruptedSyscalls(failure: { _, made in
@@ -52,18 +52,36 @@ struct RequestTests {
 /// With a process of its own, as those of `StrayTests.swift`.
 @Suite("Requests that end the daemon")
 struct RequestSoleOwnerTests {
-  @Test("a log that cannot be synced for a request ends the daemon as any other sync of it does")
-  func failing() async {
-    await #expect(processExitsWith: .exitCode(74)) {
+  @Test(
+    "a log that cannot be synced for a request ends the daemon as any other sync of it does", arguments: [EIO, ENOSPC])
+  func failing(code: Int32) async {
+    await #expect(processExitsWith: .exitCode(74)) { [code] in
       let spool = try TestSpool()
       let fails = Mutex(false)
       let syscalls = InterruptedSyscalls(failure: { _, made in
-        made.hasPrefix("syncdata log/") && fails.withLock { $0 } ? Errno(EIO) : nil
+        made.hasPrefix("syncdata log/") && fails.withLock { $0 } ? Errno(code) : nil
       })
       let bench = try EngineBench(spool, ManualClock("2026-11-21T12:00:00Z"), syscalls: syscalls)
       try spool.drop("a", "{\"type\":\"t\"}", into: .dead)
       fails.withLock { $0 = true }
       try bench.control("ask.json", "{\"do\":\"requeue\",\"jobs\":[\"a\"]}")
+    }
+  }
+
+  @Test("so does one for the end of a job, also when it was for want of space", arguments: [EIO, ENOSPC])
+  func ending(code: Int32) async {
+    await #expect(processExitsWith: .exitCode(74)) { [code] in
+      let spool = try TestSpool()
+      let fails = Mutex(false)
+      let syscalls = InterruptedSyscalls(failure: { _, made in
+        made.hasPrefix("syncdata log/") && fails.withLock { $0 } ? Errno(code) : nil
+      })
+      let bench = try EngineBench(spool, ManualClock("2026-11-21T12:00:00Z"), syscalls: syscalls)
+      try spool.drop("a", "{\"type\":\"t\"}")
+      bench.engine.arrived("a.json", in: "new")
+      _ = try bench.turn { bench.runner.started == ["a"] }
+      fails.withLock { $0 = true }
+      _ = try bench.end("a")
     }
   }
 }
