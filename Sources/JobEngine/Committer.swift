@@ -63,8 +63,9 @@ package final class Committer: @unchecked Sendable {
     pthread_mutex_lock(&mutex)
     precondition(next == nil, "one batch at a time")
     next = batch
-    pthread_cond_signal(&wakeup)
     pthread_mutex_unlock(&mutex)
+    // Under the lock, it would wake only to wait for us.
+    pthread_cond_signal(&wakeup)
   }
 
   /// Lets the thread end.

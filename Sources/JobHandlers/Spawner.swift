@@ -67,8 +67,9 @@ final class Spawner {
     func put(_ start: Launch.Start, _ number: Int) {
       pthread_mutex_lock(&mutex)
       orders.append((start, number))
-      pthread_cond_signal(&wakeup)
       pthread_mutex_unlock(&mutex)
+      // Under the lock, it would wake only to wait for us.
+      pthread_cond_signal(&wakeup)
     }
 
     /// What was not begun will not be; the thread ends.
