@@ -27,14 +27,18 @@ extension Engine {
     let recovery = Recovery(
       transitions: transitions, maxJobBytes: settings.daemon.maxJobBytes, now: now,
       policy: { [settings] in settings.handlers[$0]?.retry }, random: effects.random)
-    transitions.mendsTorn = previous.hadPowerCut
-    let takenUp = previous.hadPowerCut ? try recovery.takeUpEnds() : 0
+    // Not only after a power cut: a disk that failed and was mounted again lacks as much, and nothing tells of that.
+    transitions.mendsTorn = !previous.wasClean
+    let takenUp = previous.wasClean ? 0 : try recovery.takeUpEnds()
     var report = try recovery.run()
-    if previous.hadPowerCut { report.repaired += try recovery.completeTornEnds() }
+    if !previous.wasClean { report.repaired += try recovery.completeTornEnds(standsIn: previous.hadPowerCut) }
+    let mended = takenUp + report.repaired
     for problem in report.problems { raise("recovery", problem) }
-    if !report.isEmpty || previous.hadPowerCut {
-      if previous.hadPowerCut {
-        logger.notice("the machine went down with the daemon at work; \(takenUp + report.repaired) files were mended")
+    if !report.isEmpty || previous.hadPowerCut || mended > 0 {
+      if previous.hadPowerCut || mended > 0 {
+        logger.notice(
+          "\(previous.hadPowerCut ? "the machine" : "the disk") went down with the daemon at work; \(mended) files were mended"
+        )
       }
       logger.notice(
         "recovered \(report.crashed) interrupted, \(report.completed) finished, \(report.returned) unstarted jobs")

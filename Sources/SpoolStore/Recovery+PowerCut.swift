@@ -1,4 +1,4 @@
-/// The part of a start that only a power cut makes necessary: one sync covers the log and nothing else, so the log may tell
+/// The part of a start that a power cut makes necessary, or a disk that failed and was mounted again: one sync covers the log and nothing else, so the log may tell
 /// of ends whose records, renames or very files the disk does not have. `TornText` deals with the opposite, what is in a
 /// file without its line.
 internal import Glibc
@@ -39,10 +39,14 @@ extension Recovery {
   /// After `run`: ends that are durable and renamed may still lack their record in the file, or all of the file.
   ///
   /// Returns how many files were completed.
-  package func completeTornEnds(window: Duration = Recovery.window) throws(SpoolError) -> Int {
+  ///
+  /// - Parameter standsIn: make a new object for a file that is gone altogether. Without a power cut somebody took it away.
+  package func completeTornEnds(
+    window: Duration = Recovery.window, standsIn: Bool = true
+  ) throws(SpoolError) -> Int {
     var completed = 0
     try forEachRecentEnd(window, throughMoves: true) { id, bytes throws(SpoolError) in
-      if let line = parse(bytes), try completeTornEnd(id, line) { completed += 1 }
+      if let line = parse(bytes), try completeTornEnd(id, line, standsIn: standsIn) { completed += 1 }
     }
     return completed
   }
@@ -101,14 +105,14 @@ extension Recovery {
 
   private func target(of line: JSONValue) -> JobState? { line["to"]?.string.flatMap(JobState.init(rawValue:)) }
 
-  private func completeTornEnd(_ id: String, _ line: JSONValue) throws(SpoolError) -> Bool {
+  private func completeTornEnd(_ id: String, _ line: JSONValue, standsIn: Bool) throws(SpoolError) -> Bool {
     guard let target = target(of: line), let head = line["head"]?.int, case .raw(let record)? = line["record"] else {
       return false
     }
     let spool = transitions.spool
     let isEnd = target == .done || target == .dead
     guard let state = try place(of: id, target) else {
-      return isEnd ? try standIn(id, target, record) : false
+      return isEnd && standsIn ? try standIn(id, target, record) : false
     }
     guard state != .cur, let bytes = try spool.read(id, in: state, limit: recordLimit) else { return false }
     if let job = try? JobScanner.scan(bytes, id: nil) {

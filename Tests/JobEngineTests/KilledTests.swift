@@ -64,7 +64,24 @@ import Testing
       bench.engine.arrived("a.json", in: "new")
       #expect(try bench.turn { bench.runner.started == ["a"] })
     }
-    #expect(try !bench { _, _ in }.engine.transitions.mendsTorn)
+    #expect(try !bench { _, _ in }.engine.transitions.audit.previous.hadPowerCut)
+  }
+
+  @Test("an end that a failing disk kept in the log and not in the file is in the file after the next start")
+  func failedDisk() throws {
+    let dropped = "{\"type\":\"t\"}"
+    do {
+      let bench = try bench { _, _ in }
+      try spool.drop("a", dropped)
+      bench.engine.arrived("a.json", in: "new")
+      #expect(try bench.turn { bench.runner.started == ["a"] })
+      #expect(try bench.end("a"))
+    }
+    #expect(try spool.record(of: "a", .done)?.state == .done)
+    // The machine did not go down: the disk was mounted again, and the file is as it was before the record.
+    try TestSpool.write(Array(dropped.utf8), to: spool.file("a", .done))
+    _ = try bench { _, _ in }
+    #expect(try spool.record(of: "a", .done)?.state == .done)
   }
 
   @Test("how many notices were held back is told by the next daemon, once")
