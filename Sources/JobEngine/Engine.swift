@@ -197,6 +197,7 @@ package final class Engine {
 
   /// Writes the lines of this turn. When the disk is full they stay, and nothing that depends on them goes on.
   func flush() {
+    if let failure = transitions.audit.failure { giveUp(failure) }
     guard transitions.audit.hasPending else { return }
     do throws(SpoolError) {
       try transitions.audit.flush()

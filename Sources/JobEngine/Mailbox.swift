@@ -27,8 +27,8 @@ package final class Mailbox<Message: Sendable>: Sendable {
     while write(file, &one, 8) < 0 && errno == EINTR {}
   }
 
-  /// All messages, oldest first; called by the loop when the eventfd is readable.
-  func take() -> [Message] {
+  /// All messages, oldest first; called by the loop when the eventfd is readable, or by who cannot wait for that.
+  package func take() -> [Message] {
     var count: UInt64 = 0
     while read(file, &count, 8) < 0 && errno == EINTR {}
     return waiting.withLock { waiting in

@@ -76,6 +76,19 @@ final class ExecAttempt {
         abort(error)
       }
     }
+    timers.append(loop.after(ExecAttempt.startsWithin) { [self] in noteSlowStart() })
+  }
+
+  private static let startsWithin = Duration.seconds(10)
+
+  private func noteSlowStart() {
+    guard phase == .starting else { return }
+    let time = DurationText.format(ExecAttempt.startsWithin)
+    report(
+      .log(
+        LogLine(
+          level: "warning", category: "jobspool", code: "slow_start",
+          message: "it has not started after \(time): the disk of its program does not answer")))
   }
 
   private func begin(_ launch: Launch, _ start: Launch.Start, _ outcome: Launch.Outcome) throws(StartProblem) {
@@ -101,12 +114,25 @@ final class ExecAttempt {
     for timer in timers { loop.cancel(timer) }
     timers = []
     phase = .over
-    over(self)
-    guard let stopReason else { return report(.notStarted(problem)) }
-    // Who wanted it to stop gets what was asked for.
-    var end = AttemptEnd(ending: .signalled(SIGTERM))
+    var end = AttemptEnd(ending: .signalled(SIGKILL))
     end.stopReason = stopReason
-    report(.ended(end))
+    guard pid == 0 else {
+      // It ran, for a moment, and may have left something.
+      end.error = JobError(code: "system", message: problem.message)
+      return strays.clear(remains) { [self] in
+        over(self)
+        report(.ended(end))
+      }
+    }
+    over(self)
+    strays.exonerate(request.id)
+    // Who wanted it to stop gets what was asked for.
+    report(stopReason == nil ? .notStarted(problem) : .ended(end))
+  }
+
+  private var remains: Strays.Remains {
+    Strays.Remains(
+      id: request.id, mark: "JOBSPOOL_ID=\(request.id)", leader: pid, token: request.token, running: othersRunning)
   }
 
   private func listen() throws(EventLoop.Failure) {
@@ -301,8 +327,6 @@ final class ExecAttempt {
     end(&pidFile)
     end(&pipes.input)
     let summary = summary(reaped: reaped == pid, status: status, usage: usage)
-    let remains = Strays.Remains(
-      id: request.id, mark: "JOBSPOOL_ID=\(request.id)", leader: pid, token: request.token, running: othersRunning)
     strays.clear(remains) { [self] in finish(summary) }
   }
 

@@ -21,8 +21,7 @@ package final class ExecRunner: JobRunner {
   private var launches: [String: Launch] = [:]
   private var attempts: [String: ExecAttempt] = [:]
   private var hurrying = false
-  /// nil where the system has no thread to spare: then everything starts on the loop's.
-  private lazy var spawner = try? Spawner(loop: loop)
+  private(set) var spawner: Spawner?
 
   /// - Parameters:
   ///   - ownsProcess: all children of this process are handlers', in `OwnChildren`, or named by `otherChildren`: so
@@ -52,12 +51,19 @@ package final class ExecRunner: JobRunner {
     let id = request.id
     let launch = try launch(request.handler)
     // Alone, a job starts soonest right here.
-    let apart = attempts.count > 1 && launch.mayStartApart ? spawner : nil
+    let apart = attempts.count > 1 && launch.mayStartApart ? otherThread() : nil
     attempts[id] = try ExecAttempt(
       request, launch: launch, spawner: apart, loop: loop, strays: strays,
       othersRunning: { [unowned self] in running.filter { $0 != id } },
       over: { [unowned self] attempt in attempts[attempt.request.id] = nil },
       report: report)
+  }
+
+  /// nil where the system has no thread to spare, and while the one there is does not come back: then everything starts on
+  /// the loop's.
+  private func otherThread() -> Spawner? {
+    if spawner == nil { spawner = try? Spawner(loop: loop) }
+    return spawner?.isStuck == true ? nil : spawner
   }
 
   package func stop(_ id: String, reason: StopReason) {
@@ -68,6 +74,8 @@ package final class ExecRunner: JobRunner {
   package func hurry() {
     hurrying = true
     for attempt in attempts.values { attempt.killNow() }
+    // Whoever hurries may be gone in a moment: what is just being started goes before.
+    spawner?.settle()
   }
 
   /// The attempts and workers there are now, as `Strays` names them.

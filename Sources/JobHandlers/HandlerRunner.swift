@@ -10,7 +10,7 @@ package import JobModel
 ///
 /// Making one changes the process, see `ExecRunner`.
 package final class HandlerRunner: JobRunner {
-  private let exec: ExecRunner
+  let exec: ExecRunner
   private let loop: EventLoop
   private let remark: (String) -> Void
   private let buffer = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 65536)

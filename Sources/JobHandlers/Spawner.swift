@@ -13,7 +13,8 @@ final class Spawner {
   }
 
   private let desk: Desk
-  private var number = 0
+  /// Starts so far.
+  private(set) var number = 0
   private var waiting: [Int: (Launch.Outcome) -> Void] = [:]
 
   /// Throws when the system has no thread or descriptor to spare.
@@ -43,6 +44,16 @@ final class Spawner {
 
   deinit { desk.close() }
 
+  /// A start has been under way for a second: its program comes from a disk that does not answer. The next had better not
+  /// wait for it.
+  var isStuck: Bool { desk.isLate(by: .seconds(1)) }
+
+  /// Waits until all starts are through, or for two seconds, and tells of them: nothing that was started is unknown then.
+  func settle() {
+    desk.awaitIdle(atMost: 2)
+    for answer in desk.mailbox.take() { waiting.removeValue(forKey: answer.number)?(answer.outcome) }
+  }
+
   /// Carries `start` out soon; `done` is called on the loop's thread, never from inside this call.
   func carryOut(_ start: Launch.Start, done: @escaping (Launch.Outcome) -> Void) {
     number += 1
@@ -52,16 +63,41 @@ final class Spawner {
 
   /// What the thread and the loop share.
   private final class Desk: @unchecked Sendable {
-    private let mailbox: Mailbox<Answer>
+    let mailbox: Mailbox<Answer>
     private var mutex = pthread_mutex_t()
     private var wakeup = pthread_cond_t()
     private var orders: [(start: Launch.Start, number: Int)] = []
     private var isClosed = false
+    /// When the start under way began.
+    private var began: Duration?
+    private var idle = pthread_cond_t()
 
     init(_ mailbox: Mailbox<Answer>) {
       self.mailbox = mailbox
       pthread_mutex_init(&mutex, nil)
       pthread_cond_init(&wakeup, nil)
+      var monotonic = pthread_condattr_t()
+      pthread_condattr_init(&monotonic)
+      pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC)
+      pthread_cond_init(&idle, &monotonic)
+      pthread_condattr_destroy(&monotonic)
+    }
+
+    func isLate(by limit: Duration) -> Bool {
+      pthread_mutex_lock(&mutex)
+      defer { pthread_mutex_unlock(&mutex) }
+      return began.map { EventLoop.now - $0 > limit } ?? false
+    }
+
+    func awaitIdle(atMost seconds: Int) {
+      var until = timespec()
+      clock_gettime(CLOCK_MONOTONIC, &until)
+      until.tv_sec += seconds
+      pthread_mutex_lock(&mutex)
+      while !orders.isEmpty || began != nil {
+        guard pthread_cond_timedwait(&idle, &mutex, &until) == 0 else { break }
+      }
+      pthread_mutex_unlock(&mutex)
     }
 
     func put(_ start: Launch.Start, _ number: Int) {
@@ -85,9 +121,15 @@ final class Spawner {
         pthread_mutex_lock(&mutex)
         while orders.isEmpty && !isClosed { pthread_cond_wait(&wakeup, &mutex) }
         let order = isClosed ? nil : orders.removeFirst()
+        if order != nil { began = EventLoop.now }
         pthread_mutex_unlock(&mutex)
         guard let order else { return }
         mailbox.post(Answer(number: order.number, outcome: order.start.carryOut(listedApart: true)))
+        pthread_mutex_lock(&mutex)
+        began = nil
+        let isIdle = orders.isEmpty
+        pthread_mutex_unlock(&mutex)
+        if isIdle { pthread_cond_signal(&idle) }
       }
     }
   }

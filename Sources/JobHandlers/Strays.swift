@@ -114,6 +114,15 @@ final class Strays {
     if waiting == 0 { loop.after(.milliseconds(10)) { [self, remains] in clear(remains, done: done) } }
   }
 
+  /// The job of this id, which was taken for running, never began: what it alone was suspected to have left is nobody's.
+  func exonerate(_ id: String) {
+    for (pid, jobs) in suspects where jobs.contains(id) {
+      suspects[pid]?.remove(id)
+      // A child of ours that nobody has reaped: no other process can have its number.
+      if jobs.count == 1 { kill(pid, SIGKILL) }
+    }
+  }
+
   /// Reaps what has ended and belongs to no job: as the first process of a container we are the parent of every orphan.
   func reapStrangers() {
     for pid in ownChildren() where !isExpected(pid) && ProcessTable.entry(pid)?.isZombie == true { reap(pid) }

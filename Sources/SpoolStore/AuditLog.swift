@@ -226,6 +226,7 @@ package final class AuditLog {
   package func commit(closing: Bool = true) throws(SpoolError) {
     try flush()
     do throws(Errno) {
+      if let failure { throw failure }
       for file in retired + [file] { try spool.syscalls.syncData(file.own) }
     } catch {
       failure = error

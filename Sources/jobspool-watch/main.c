@@ -125,7 +125,7 @@ static void *drain_backlog(void *unused) {
   pthread_mutex_lock(&lock);
   for (;;) {
     while (backlog_length == 0) pthread_cond_wait(&filled, &lock);
-    if (!pressing) {
+    if (!pressing && backlog_length < sizeof batch) {
       struct timespec until;
       clock_gettime(CLOCK_MONOTONIC, &until);
       until.tv_nsec += DELAY;

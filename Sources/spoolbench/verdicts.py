@@ -52,7 +52,8 @@ def table(figures, note=lambda line: None):
             if verdict == "NOT REACHED" and was and "of_limit" in line:
                 asked = must / was[0] if kind == "least" else was[0] / must
                 limit = by_name.get((row, f"limit{who[len('jobspool'):]}")) or by_name[row, "limit"]
-                if line["of_limit"] >= asked:
+                is_slower = limit["value"] > was[0] if kind == "most" else limit["value"] < was[0]
+                if is_slower and line["of_limit"] >= asked:
                     verdict = f"reached as a share, {asked:.2f} of the limit; the limit itself had {limit['value']:.2f}"
             value, share = f"{line['value']:.2f} {line['unit']}", f"{line['of_limit']:.2f}" if "of_limit" in line else "-"
         sign = "<=" if kind == "most" else ">="

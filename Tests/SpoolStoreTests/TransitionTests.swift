@@ -347,7 +347,7 @@ struct SettlingTests {
 
   @Test(
     "repeats each step after a full disk without doing it twice",
-    arguments: ["write", "append", "syncdata", "rename over"])
+    arguments: ["write", "append", "rename over"])
   func fullDisk(_ call: String) throws {
     try test.drop("a", JobFactory.json())
     let fill = InterruptedSyscalls(failure: { number, made in

@@ -346,7 +346,7 @@ class Soak:
     def flat(self):
         third = [row for row in self.samples if SOAK / 2 < row["t"] <= SOAK * 3 / 4]
         last = [row for row in self.samples if row["t"] > SOAK * 3 / 4]
-        if min(len(third), len(last)) < 60:
+        if min(len(third), len(last)) < 30:
             # A program started again a moment ago is still growing, and may be in no sample of a window at all.
             for program_ in ("daemon", "jobspool-watch", "jobspool-web"):
                 rows = [row[program_] for row in self.samples if program_ in row]
