@@ -65,6 +65,8 @@ struct RequestSoleOwnerTests {
       try spool.drop("a", "{\"type\":\"t\"}", into: .dead)
       fails.withLock { $0 = true }
       try bench.control("ask.json", "{\"do\":\"requeue\",\"jobs\":[\"a\"]}")
+      // Until it ends.
+      _ = try bench.turn { false }
     }
   }
 
@@ -82,6 +84,7 @@ struct RequestSoleOwnerTests {
       _ = try bench.turn { bench.runner.started == ["a"] }
       fails.withLock { $0 = true }
       _ = try bench.end("a")
+      _ = try bench.turn { false }
     }
   }
 }
