@@ -29,16 +29,21 @@ extension Engine {
       policy: { [settings] in settings.handlers[$0]?.retry }, random: effects.random)
     // Not only after a power cut: a disk that failed and was mounted again lacks as much, and nothing tells of that.
     transitions.mendsTorn = !previous.wasClean
-    let takenUp = previous.wasClean ? 0 : try recovery.takeUpEnds()
+    let hadPowerCut = previous.hadPowerCut
+    var behind = previous.wasClean ? 0 : try recovery.takeUpEnds(afterPowerCut: hadPowerCut)
     var report = try recovery.run()
-    if !previous.wasClean { report.repaired += try recovery.completeTornEnds(standsIn: previous.hadPowerCut) }
-    let mended = takenUp + report.repaired
+    if !previous.wasClean {
+      let completed = try recovery.completeTornEnds(afterPowerCut: hadPowerCut)
+      report.repaired += completed
+      behind += completed
+    }
     for problem in report.problems { raise("recovery", problem) }
-    if !report.isEmpty || previous.hadPowerCut || mended > 0 {
-      if previous.hadPowerCut || mended > 0 {
+    if !report.isEmpty || hadPowerCut || behind > 0 {
+      if hadPowerCut {
         logger.notice(
-          "\(previous.hadPowerCut ? "the machine" : "the disk") went down with the daemon at work; \(mended) files were mended"
-        )
+          "the machine went down with the daemon at work; \(behind) files were behind the log and are mended")
+      } else if behind > 0 {
+        logger.warning("the disk had lost what it was given: \(behind) files were behind the log and are mended")
       }
       logger.notice(
         "recovered \(report.crashed) interrupted, \(report.completed) finished, \(report.returned) unstarted jobs")

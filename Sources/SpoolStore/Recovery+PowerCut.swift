@@ -1,6 +1,6 @@
-/// The part of a start that a power cut makes necessary, or a disk that failed and was mounted again: one sync covers the log and nothing else, so the log may tell
-/// of ends whose records, renames or very files the disk does not have. `TornText` deals with the opposite, what is in a
-/// file without its line.
+/// The part of a start that a power cut makes necessary, or a disk that failed and was mounted again: one sync covers the
+/// log and nothing else, so the log may tell of ends whose records, renames or very files the disk does not have.
+/// `TornText` deals with the opposite, what is in a file without its line.
 internal import Glibc
 internal import JobModel
 
@@ -14,13 +14,18 @@ extension Recovery {
   ///
   /// Before `run`: a file whose end is durable, but not the rename of its claim (btrfs syncs a file without the names of
   /// others), is taken up, so that it is completed and not run again. Returns how many.
-  package func takeUpEnds(window: Duration = Recovery.window) throws(SpoolError) -> Int {
+  ///
+  /// - Parameter afterPowerCut: without one, a file that came after the end is a new submission, which the daemon had no time
+  ///   to note: its change time, which no user can set, tells.
+  package func takeUpEnds(
+    window: Duration = Recovery.window, afterPowerCut: Bool = true
+  ) throws(SpoolError) -> Int {
     var count = 0
     let spool = transitions.spool
     try forEachRecentEnd(window) { id, bytes throws(SpoolError) in
       guard try spool.exists(id, in: .new), let line = parse(bytes), let state = target(of: line),
         state == .done || state == .dead, try !spool.exists(id, in: state),
-        let file = try spool.read(id, in: .new, limit: recordLimit),
+        try afterPowerCut ? true : cameBefore(line, id), let file = try spool.read(id, in: .new, limit: recordLimit),
         let job = (try? JobScanner.scan(file)) ?? TornText.mended(file, id: id)
       else { return }
       if case .raw(let record)? = line["record"] {
@@ -36,17 +41,31 @@ extension Recovery {
     return count
   }
 
+  /// Times in the log are cut to milliseconds.
+  private func cameBefore(_ line: JSONValue, _ id: String) throws(SpoolError) -> Bool {
+    guard let ended = line["ts"]?.string.flatMap(WallTime.init(rfc3339:)) else { return false }
+    let spool = transitions.spool
+    do throws(Errno) {
+      let status = try spool.syscalls.status(spool.descriptor(JobState.new), JobID.fileName(id))
+      return status.changed < ended.microseconds + 1000
+    } catch {
+      if error == .noEntry { return false }
+      throw SpoolError(doing: "looking at the job", path: spool.path(of: id, in: .new), error)
+    }
+  }
+
   /// After `run`: ends that are durable and renamed may still lack their record in the file, or all of the file.
   ///
   /// Returns how many files were completed.
   ///
-  /// - Parameter standsIn: make a new object for a file that is gone altogether. Without a power cut somebody took it away.
+  /// - Parameter afterPowerCut: without one, somebody took away what is gone, and what lies elsewhere was dropped anew: only
+  ///   files in their places are completed, and none is made.
   package func completeTornEnds(
-    window: Duration = Recovery.window, standsIn: Bool = true
+    window: Duration = Recovery.window, afterPowerCut: Bool = true
   ) throws(SpoolError) -> Int {
     var completed = 0
     try forEachRecentEnd(window, throughMoves: true) { id, bytes throws(SpoolError) in
-      if let line = parse(bytes), try completeTornEnd(id, line, standsIn: standsIn) { completed += 1 }
+      if let line = parse(bytes), try completeTornEnd(id, line, afterPowerCut) { completed += 1 }
     }
     return completed
   }
@@ -105,16 +124,18 @@ extension Recovery {
 
   private func target(of line: JSONValue) -> JobState? { line["to"]?.string.flatMap(JobState.init(rawValue:)) }
 
-  private func completeTornEnd(_ id: String, _ line: JSONValue, standsIn: Bool) throws(SpoolError) -> Bool {
+  private func completeTornEnd(_ id: String, _ line: JSONValue, _ afterPowerCut: Bool) throws(SpoolError) -> Bool {
     guard let target = target(of: line), let head = line["head"]?.int, case .raw(let record)? = line["record"] else {
       return false
     }
     let spool = transitions.spool
     let isEnd = target == .done || target == .dead
     guard let state = try place(of: id, target) else {
-      return isEnd && standsIn ? try standIn(id, target, record) : false
+      return isEnd && afterPowerCut ? try standIn(id, target, record) : false
     }
-    guard state != .cur, let bytes = try spool.read(id, in: state, limit: recordLimit) else { return false }
+    guard state != .cur, afterPowerCut || state == target,
+      let bytes = try spool.read(id, in: state, limit: recordLimit)
+    else { return false }
     if let job = try? JobScanner.scan(bytes, id: nil) {
       if job.recordBytes == record { return false }
       // Where it waits it may have been replaced since: then the record is another file's.
@@ -127,7 +148,7 @@ extension Recovery {
     if try transitions.restore(id, in: state, head: head, tail: Recovery.tail(line), record: record) == nil {
       return true
     }
-    return isEnd && state == target ? try standIn(id, target, record) : false
+    return isEnd && afterPowerCut && state == target ? try standIn(id, target, record) : false
   }
 
   /// Where the file of a job is whose end led to `target`: there, or where it was moved since. One that is in `cur/` is taken

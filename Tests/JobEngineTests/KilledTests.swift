@@ -1,4 +1,5 @@
 /// What a daemon that is killed between two steps leaves for the next one: a second engine on the same spool.
+import Glibc
 import JobModel
 import SpoolStore
 import SpoolTestSupport
@@ -82,6 +83,26 @@ import Testing
     try TestSpool.write(Array(dropped.utf8), to: spool.file("a", .done))
     _ = try bench { _, _ in }
     #expect(try spool.record(of: "a", .done)?.state == .done)
+  }
+
+  @Test(
+    "after a kill, a file in new/ like one that has just ended is that one if it came before, and else a new job",
+    arguments: [("2100-01-01T00:00:00Z", false), ("2020-03-21T10:00:00Z", true)])
+  func dropped(now: String, isNew: Bool) throws {
+    clock.set(now)
+    let dropped = "{\"type\":\"t\"}"
+    do {
+      let bench = try bench { _, _ in }
+      try spool.drop("a", dropped)
+      bench.engine.arrived("a.json", in: "new")
+      #expect(try bench.turn { bench.runner.started == ["a"] })
+      #expect(try bench.end("a"))
+    }
+    #expect(unlink(spool.file("a", .done)) == 0)
+    try spool.drop("a", dropped)
+    let bench = try bench { _, _ in }
+    #expect(try bench.turn { isNew ? bench.runner.started == ["a"] : spool.states(of: "a") == [.done] })
+    #expect(bench.runner.started.isEmpty == !isNew)
   }
 
   @Test("how many notices were held back is told by the next daemon, once")
