@@ -25,16 +25,9 @@ package final class Clerk: @unchecked Sendable {
     pthread_cond_signal(&wakeup)
     pthread_mutex_unlock(&mutex)
     guard thread == nil else { return }
-    var made = pthread_t()
-    let failure = pthread_create(
-      &made, nil,
-      { argument in
-        guard let argument else { return nil }
-        Unmanaged<Clerk>.fromOpaque(argument).takeRetainedValue().work()
-        return nil
-      }, Unmanaged.passRetained(self).toOpaque())
-    precondition(failure == 0, "no thread for the clerk: \(String(cString: strerror(failure)))")
-    thread = made
+    do { thread = try WorkThread.start { self.work() } } catch {
+      preconditionFailure("no thread for the clerk: \(error)")
+    }
   }
 
   /// Returns when everything it was given is done, and the thread has ended.

@@ -47,15 +47,9 @@ package final class Committer: @unchecked Sendable {
     self.done = done
     pthread_mutex_init(&mutex, nil)
     pthread_cond_init(&wakeup, nil)
-    let box = Unmanaged.passRetained(self)
-    let failure = pthread_create(
-      &thread, nil,
-      { argument in
-        guard let argument else { return nil }
-        Unmanaged<Committer>.fromOpaque(argument).takeRetainedValue().work()
-        return nil
-      }, box.toOpaque())
-    precondition(failure == 0, "no thread for the committer: \(String(cString: strerror(failure)))")
+    do { thread = try WorkThread.start { self.work() } } catch {
+      preconditionFailure("no thread for the committer: \(error)")
+    }
   }
 
   /// Starts a batch; the one before must be done.

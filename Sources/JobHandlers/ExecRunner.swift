@@ -21,6 +21,7 @@ package final class ExecRunner: JobRunner {
   private var launches: [String: Launch] = [:]
   private var attempts: [String: ExecAttempt] = [:]
   private var hurrying = false
+  /// Made when it is first of use.
   private(set) var spawner: Spawner?
 
   /// - Parameters:

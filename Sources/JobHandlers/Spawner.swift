@@ -26,20 +26,7 @@ final class Spawner {
         ear.spawner?.waiting.removeValue(forKey: answer.number)?(answer.outcome)
       })
     ear.spawner = self
-    var thread = pthread_t()
-    let kept = Unmanaged.passRetained(desk)
-    let failure = pthread_create(
-      &thread, nil,
-      { argument in
-        guard let argument else { return nil }
-        Unmanaged<Desk>.fromOpaque(argument).takeRetainedValue().work()
-        return nil
-      }, kept.toOpaque())
-    guard failure == 0 else {
-      kept.release()
-      throw EventLoop.Failure("pthread_create", errno: failure)
-    }
-    pthread_detach(thread)
+    pthread_detach(try WorkThread.start { [desk] in desk.work() })
   }
 
   deinit { desk.close() }

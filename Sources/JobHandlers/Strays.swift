@@ -9,8 +9,8 @@ internal import JobEngine
 /// process has ended, each of its living descendants hangs below some child of ours that we did not start, however
 /// often it forked and whatever sessions it made. Linux gives orphans to the oldest living thread of the subreaper, so
 /// one read of /proc/self/task/PID/children tells (the loop may run on another thread, and `Spawner` has one: what is
-/// started there is listed there). In the usual case that read shows no stranger and the matter is closed: no scan of /proc for a job
-/// that behaves.
+/// started there is listed there). In the usual case that read shows no stranger and the matter is closed: no scan of
+/// /proc for a job that behaves.
 ///
 /// A stranger belongs to this job when its session or process group is that of the job's first process (no pid is
 /// given out while a session or group has its number), or when its environment names the job and this spool's token. One
