@@ -56,14 +56,9 @@ struct RequestSoleOwnerTests {
     "a log that cannot be synced for a request ends the daemon as any other sync of it does", arguments: [EIO, ENOSPC])
   func failing(code: Int32) async {
     await #expect(processExitsWith: .exitCode(74)) { [code] in
-      let spool = try TestSpool()
-      let fails = Mutex(false)
-      let syscalls = InterruptedSyscalls(failure: { _, made in
-        made.hasPrefix("syncdata log/") && fails.withLock { $0 } ? Errno(code) : nil
-      })
-      let bench = try EngineBench(spool, ManualClock("2026-11-21T12:00:00Z"), syscalls: syscalls)
+      let (spool, bench, fail) = try Self.bench(failingWith: code)
       try spool.drop("a", "{\"type\":\"t\"}", into: .dead)
-      fails.withLock { $0 = true }
+      fail()
       try bench.control("ask.json", "{\"do\":\"requeue\",\"jobs\":[\"a\"]}")
       // Until it ends.
       _ = try bench.turn { false }
@@ -73,18 +68,32 @@ struct RequestSoleOwnerTests {
   @Test("so does one for the end of a job, also when it was for want of space", arguments: [EIO, ENOSPC])
   func ending(code: Int32) async {
     await #expect(processExitsWith: .exitCode(74)) { [code] in
-      let spool = try TestSpool()
-      let fails = Mutex(false)
-      let syscalls = InterruptedSyscalls(failure: { _, made in
-        made.hasPrefix("syncdata log/") && fails.withLock { $0 } ? Errno(code) : nil
-      })
-      let bench = try EngineBench(spool, ManualClock("2026-11-21T12:00:00Z"), syscalls: syscalls)
+      let (spool, bench, fail) = try Self.bench(failingWith: code)
       try spool.drop("a", "{\"type\":\"t\"}")
       bench.engine.arrived("a.json", in: "new")
       _ = try bench.turn { bench.runner.started == ["a"] }
-      fails.withLock { $0 = true }
+      fail()
       _ = try bench.end("a")
       _ = try bench.turn { false }
+    }
+  }
+
+  /// A daemon on a disk that syncs no log any more once the last of the three is called.
+  private static func bench(failingWith code: Int32) throws -> (TestSpool, EngineBench, @Sendable () -> Void) {
+    let spool = try TestSpool()
+    let switched = Switch()
+    let syscalls = InterruptedSyscalls(failure: { _, made in
+      made.hasPrefix("syncdata log/") && switched.isOn ? Errno(code) : nil
+    })
+    let bench = try EngineBench(spool, ManualClock("2026-11-21T12:00:00Z"), syscalls: syscalls)
+    return (spool, bench, { switched.isOn = true })
+  }
+
+  private final class Switch: Sendable {
+    private let state = Mutex(false)
+    var isOn: Bool {
+      get { state.withLock { $0 } }
+      set { state.withLock { $0 = newValue } }
     }
   }
 }
