@@ -64,7 +64,7 @@ with spool:
     jobspool("pause", "--spool", spool.path)
     until(lambda: not spool.names("cur"), "nothing runs")
     accepted = list(dropped)
-    run("rsync", "-a", f"{spool.path}/", f"{copy}/")
+    run("rsync", "-a", "--exclude", "/tmp/*", "--exclude", "/.*", f"{spool.path}/", f"{copy}/")
     meanwhile = len(dropped) - len(accepted)
     stop.set()
     producer.join()
