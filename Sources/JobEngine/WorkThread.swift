@@ -1,4 +1,4 @@
-package import Glibc
+internal import Glibc
 
 /// POSIX threads for what blocks, which the engine's own may not.
 package enum WorkThread {

@@ -1,3 +1,4 @@
+internal import CSpoolShims
 internal import Glibc
 internal import JobEngine
 
