@@ -8,7 +8,7 @@ package final class Clerk: @unchecked Sendable {
   private var wakeup = pthread_cond_t()
   private var tasks: [@Sendable () -> Void] = []
   private var stopping = false
-  private var thread: pthread_t?
+  private var thread: WorkThread?
   private let yields: Bool
 
   /// - Parameter yields: leaves the processor to others who want it (nice).
@@ -25,7 +25,7 @@ package final class Clerk: @unchecked Sendable {
     pthread_cond_signal(&wakeup)
     pthread_mutex_unlock(&mutex)
     guard thread == nil else { return }
-    do { thread = try WorkThread.start { self.work() } } catch {
+    do { thread = try WorkThread { self.work() } } catch {
       preconditionFailure("no thread for the clerk: \(error)")
     }
   }
@@ -37,7 +37,7 @@ package final class Clerk: @unchecked Sendable {
     stopping = true
     pthread_cond_signal(&wakeup)
     pthread_mutex_unlock(&mutex)
-    pthread_join(thread, nil)
+    thread.join()
     self.thread = nil
   }
 

@@ -38,7 +38,7 @@ package final class Committer: @unchecked Sendable {
   private var wakeup = pthread_cond_t()
   private var next: Batch?
   private var stopping = false
-  private var thread = pthread_t()
+  private var thread: WorkThread?
 
   /// - Parameter done: called on the committer's thread after each batch.
   package init(_ spool: Spool, done: @escaping @Sendable (Outcome) -> Void) {
@@ -47,7 +47,7 @@ package final class Committer: @unchecked Sendable {
     self.done = done
     pthread_mutex_init(&mutex, nil)
     pthread_cond_init(&wakeup, nil)
-    do { thread = try WorkThread.start { self.work() } } catch {
+    do { thread = try WorkThread { self.work() } } catch {
       preconditionFailure("no thread for the committer: \(error)")
     }
   }
@@ -68,7 +68,7 @@ package final class Committer: @unchecked Sendable {
     stopping = true
     pthread_cond_signal(&wakeup)
     pthread_mutex_unlock(&mutex)
-    pthread_join(thread, nil)
+    thread?.join()
   }
 
   private func work() {

@@ -27,7 +27,7 @@ final class Spawner {
         ear.spawner?.waiting.removeValue(forKey: answer.number)?(answer.outcome)
       })
     ear.spawner = self
-    pthread_detach(try WorkThread.start { [desk] in desk.work() })
+    try WorkThread { [desk] in desk.work() }.detach()
   }
 
   deinit { desk.close() }
