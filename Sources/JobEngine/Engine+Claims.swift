@@ -7,28 +7,76 @@ internal import SpoolStore
 extension Engine {
   // MARK: Jobs that run
 
-  /// Claims what may start now.
-  func claim() {
+  /// Begins to claim what may start now; `claim` goes on with it in the same turn.
+  func beginClaims() {
+    precondition(picked.isEmpty, "what was picked before is not claimed")
     guard drain == .no, !isBusy else { return }
     updatePause()
+    _ = pick(now: effects.now())
+  }
+
+  /// Claims what may start now.
+  func claim() {
     let end = turnEnd()
     let now = effects.now()
-    while let pick = agenda.next(now: now) {
+    var goesOn = drain == .no && !isBusy
+    var isTroubled = false
+    while true {
+      let picks = picked
+      let moves = claimer.finish()
+      picked = []
+      if goesOn { goesOn = pick(now: now) }
+      if picks.isEmpty, picked.isEmpty { break }
+      for (pick, move) in zip(picks, moves) {
+        guard !isTroubled else {
+          if case .success(let move) = move { claimer.giveBack(move) }
+          drop(pick, now: now)
+          incoming.append(pick.id)
+          continue
+        }
+        do throws(SpoolError) {
+          let isStarting = try begin(pick, try move.get(), now: now)
+          if !isStarting { drop(pick, now: now) }
+        } catch {
+          drop(pick, now: now)
+          incoming.append(pick.id)
+          troubled(error)
+          // Without this a disk that refuses every claim would be asked for ever.
+          (isTroubled, goesOn) = (true, false)
+        }
+        updatePause()
+      }
+      // Each may be large and have a schema to be checked against.
+      if goesOn, EventLoop.now >= end {
+        goesOn = false
+        turnSoon()
+      }
+    }
+  }
+
+  /// Takes some that may start out of the agenda, and begins to claim them. False when the disk refuses.
+  private func pick(now: WallTime) -> Bool {
+    defer { claimer.begin(picked.map(\.id), limit: settings.daemon.maxJobBytes) }
+    while picked.count < Limits.claimsAtOnce, let pick = agenda.next(now: now) {
+      status.touch()
       do throws(SpoolError) {
-        let isStarting = try begin(pick, now: now)
-        if !isStarting { drop(pick, now: now) }
+        try catchUp(pick.id)
+        if occupied[pick.id] == nil {
+          picked.append(pick)
+          continue
+        }
+        try settleTwin(pick.id, now: now)
+        drop(pick, now: now)
       } catch {
         drop(pick, now: now)
         incoming.append(pick.id)
         troubled(error)
         updatePause()
-        // Without this a disk that refuses every claim would be asked for ever.
-        return
+        return false
       }
       updatePause()
-      // Each may be large and have a schema to be checked against.
-      if EventLoop.now >= end { return turnSoon() }
     }
+    return true
   }
 
   /// Nothing of a pick will run: its places are free again.
@@ -40,19 +88,25 @@ extension Engine {
   }
 
   /// One claim; false when nothing of it will run.
-  private func begin(_ pick: Agenda.Pick, now: WallTime) throws(SpoolError) -> Bool {
+  private func begin(_ pick: Agenda.Pick, _ move: ClaimMove, now: WallTime) throws(SpoolError) -> Bool {
     let id = pick.id
-    status.touch()
-    if try isTwin(id) {
+    let file: ClaimedFile
+    switch move {
+    case .file(let claimed): file = claimed
+    case .taken:
       try settleTwin(id, now: now)
       return false
-    }
-    let history = try historyOfDead(id)
-    guard let claim = try transitions.claim(id, limit: settings.daemon.maxJobBytes, sharesSync: true) else {
-      // Taken away by its owner, or something lies in cur/ under its name that is not ours.
+    case .gone:
+      // Taken away by its owner, or a directory.
       if try spool.exists(id, in: .new) { incoming.append(id) }
       return false
     }
+    let history: JobRecord?
+    do throws(SpoolError) { history = file.replacesDead ? try historyOfDead(id) : nil } catch {
+      claimer.giveBack(move)
+      throw error
+    }
+    let claim = try transitions.accept(file, sharesSync: true)
     occupied[id] = claim.sha256
     expiries.remove(id)
     var record = JobRecord.taken(

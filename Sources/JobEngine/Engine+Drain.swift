@@ -62,6 +62,7 @@ extension Engine {
     else { return }
     self.stopped = nil
     stopCommitter()
+    claimer.stop()
     clerk.stop()
     courier.stop()
     do throws(SpoolError) { try transitions.audit.commit() } catch { logger.error("\(error)") }

@@ -47,6 +47,9 @@ package final class Engine {
   var running: [String: Attempt] = [:]
   /// Claimed, and waiting for their copies to be durable.
   var adopting = Adopting()
+  /// Out of the agenda, and being claimed.
+  var picked: [Agenda.Pick] = []
+  let claimer: Claimer
   /// Claimed, and waiting for their `claimed` line to be written.
   var starting: [Attempt] = []
   /// Settles on their way, by how far they are.
@@ -153,6 +156,7 @@ package final class Engine {
     self.runner = runner
     self.loop = loop
     self.effects = effects
+    claimer = Claimer(spool)
     logger = effects.logger
     agenda = Agenda(maxJobs: settings.daemon.maxJobs, seed: spool_random())
     startedAt = effects.now()
@@ -172,6 +176,7 @@ package final class Engine {
     restoreOn()
     scanOn()
     takeArrivals()
+    beginClaims()
     settle()
     judge()
     claim()

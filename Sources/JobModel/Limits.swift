@@ -7,6 +7,8 @@ package enum Limits {
   package static let typeLength = 64
   /// Bytes of a token's subject.
   package static let subjectLength = 256
+  /// Jobs that are claimed together.
+  package static let claimsAtOnce = 16
   /// Settles that may wait for the durable step before claims pause.
   package static let settlesWaiting = 1024
   /// Up to so many copies of adopted files are synced one by one.

@@ -1,4 +1,4 @@
-/// Claiming a job: the rename into `cur/`, what is read there, and the line that makes the coming run count.
+/// Claiming a job: the rename into `cur/` (`ClaimMoves`), what it makes of the file there, and the line that makes the coming run count.
 internal import CSpoolShims
 internal import Glibc
 package import JobModel
@@ -14,27 +14,16 @@ extension Transitions {
   package func claim(
     _ id: String, as fresh: String? = nil, limit: Int, sharesSync: Bool = false
   ) throws(SpoolError) -> Claim? {
-    let name = JobID.fileName(id)
-    let claimed = fresh ?? id
-    let cur = spool.descriptor(JobState.cur)
-    do throws(Errno) {
-      try syscalls.rename(spool.descriptor(JobState.new), name, to: cur, JobID.fileName(claimed), replacing: false)
-    } catch {
-      if error == .noEntry || error == .exists { return nil }
-      throw SpoolError(doing: "claiming the job", path: spool.path(of: id, in: .new), error)
-    }
+    guard case .file(let file) = try claims.claim(id, as: fresh, limit: limit) else { return nil }
+    return try accept(file, sharesSync: sharesSync)
+  }
+
+  /// Takes up a file that was claimed: adopts it if need be. After a throw it is back in `new/`, as far as that could be done.
+  package func accept(_ file: ClaimedFile, sharesSync: Bool = false) throws(SpoolError) -> Claim {
     let claim: Claim
-    do throws(SpoolError) {
-      let twinOf = fresh == nil ? nil : id
-      guard let read = try read(claimed, twinOf: twinOf, limit: limit, sealing: sealing, sharesSync: sharesSync) else {
-        return nil
-      }
-      claim = read
-    } catch {
-      // A disk that is full, or no descriptors left. Nobody looks in cur/ before the next start, so it goes back to where
-      // it is looked for; if not even that can be done, that start finds it.
-      try? syscalls.rename(
-        cur, JobID.fileName(claimed), to: spool.descriptor(JobState.new), name, replacing: false)
+    do throws(SpoolError) { claim = try take(file, sealing: sealing, sharesSync: sharesSync) } catch {
+      // A disk that is full. Nobody looks in cur/ before the next start.
+      try? claims.putBack(file.id, as: file.twinOf ?? file.id)
       throw error
     }
     // Before anything tells of the claim: a power cut must not bring back the text in clear under a line that has the
@@ -43,120 +32,60 @@ extension Transitions {
     return claim
   }
 
-  /// Takes up a file that lies in `cur/` already: after `claim`'s rename, or found there by recovery.
-  package func read(
-    _ id: String, twinOf: String? = nil, limit: Int, sealing: ((Job) throws(SpoolError) -> [UInt8]?)? = nil,
-    sharesSync: Bool = false
-  ) throws(SpoolError) -> Claim? {
-    let name = JobID.fileName(id)
-    let cur = spool.descriptor(JobState.cur)
-    let path = spool.path(of: id, in: .cur)
-    let status: FileStatus
-    do throws(Errno) { status = try syscalls.status(cur, name) } catch {
-      if error == .noEntry { return nil }
-      throw SpoolError(doing: "looking at the job", path: path, error)
-    }
-    func refused(_ problem: JobProblem, fd: Int32 = -1) -> Claim {
-      Claim(
-        id: id, twinOf: twinOf, fd: fd, content: .failure(problem), uid: status.uid,
-        firstSeen: WallTime(microseconds: status.changed), size: status.size, sha256: Digest.none, syscalls: syscalls)
-    }
-    switch status.kind {
-    case .regular: break
-    case .directory:
-      // It became one between the look and the rename. It is no job; back to where it was.
-      try putBackUnread(id, as: twinOf ?? id)
-      return nil
-    case .symbolicLink:
-      return refused(JobProblem(.specialFile, "a symbolic link; a job must be a regular file"))
-    case .other:
-      return refused(JobProblem(.specialFile, "a device, pipe or socket; a job must be a regular file"))
-    }
-    guard status.size <= limit else {
-      return refused(
-        JobProblem(.tooLarge, "the file has \(status.size) bytes; max_job_bytes allows \(limit)"))
-    }
-    let isOurs = status.uid == uid && status.links == 1
-    var fd: Int32
-    do throws(Errno) {
-      fd = try syscalls.open(cur, name, flags: (isOurs ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK, mode: 0)
-    } catch {
-      if error == Errno(EAGAIN) {
-        // Since the look its owner took a lease on it (fcntl(2), F_SETLEASE); it waits until he gives it up.
-        try putBackUnread(id, as: twinOf ?? id)
-        return nil
-      }
-      if error == .access || error == .permission {
-        return refused(
-          JobProblem(
-            .unreadable, "the daemon may not read the file (\(error.message)); write it with mode 0640 or 0644"))
-      }
-      throw SpoolError(doing: "opening the job", path: path, error)
-    }
-    var bytes: [UInt8]
-    do throws(Errno) {
-      bytes = try syscalls.read(fd, count: limit + 1 < status.size ? limit + 1 : status.size, offset: 0)
-      // Somebody may have added to it since; an adopted file must be read to its end, whatever that is now.
-      if !isOurs, bytes.count == status.size { bytes = try syscalls.read(fd, count: limit + 1, offset: 0) }
-    } catch {
-      syscalls.close(fd)
-      return refused(JobProblem(.unreadable, "the file cannot be read: \(error.message)"))
-    }
-    guard bytes.count <= limit else {
-      return refused(JobProblem(.tooLarge, "the file has more than the \(limit) bytes of max_job_bytes"), fd: fd)
-    }
-    var content: Result<Job, JobProblem>
-    // A twin carries the id it was dropped under.
-    do throws(JobProblem) { content = .success(try JobScanner.scan(bytes, id: twinOf ?? id)) } catch {
-      content = .failure(error)
-    }
-    var isSealed = false
-    var isMended = false
-    if mendsTorn, isOurs, case .failure = content, let job = TornText.mended(bytes, id: twinOf ?? id) {
-      content = .success(job)
-      bytes = job.bytes
-      isMended = true
-    }
-    var adoption: Adoption?
-    do throws(SpoolError) {
-      if let sealing, case .success(let job) = content, let payload = try sealing(job) {
-        let sealed = job.replacing(payload: payload)
-        content = .success(sealed)
-        bytes = sealed.bytes
-        isSealed = true
-      }
-      if !isOurs || isSealed || isMended {
-        let copy = try stage(id, bytes, for: isOurs ? nil : status.uid)
-        syscalls.close(fd)
-        fd = copy.fileDescriptor
-        adoption = copy
-        if !sharesSync || isSealed || isMended { try complete([copy]) }
-      }
-    } catch {
-      syscalls.close(fd)
-      if let adoption { giveUp(adoption) }
-      throw error
-    }
-    let sha256: String
-    switch content {
-    case .success(let job): sha256 = job.record?.sha256 ?? Digest.sha256(bytes[..<job.head], bytes[job.tail...])
-    case .failure: sha256 = Digest.sha256(bytes)
-    }
-    return Claim(
-      id: id, twinOf: twinOf, fd: fd, content: content, uid: status.uid,
-      firstSeen: WallTime(microseconds: status.changed), size: bytes.count, sha256: sha256, isSealed: isSealed,
-      adoption: adoption, syscalls: syscalls)
+  /// Takes up a file that lies in `cur/` already, where recovery found it.
+  package func read(_ id: String, twinOf: String? = nil, limit: Int) throws(SpoolError) -> Claim? {
+    guard let file = try claims.read(id, twinOf: twinOf, limit: limit) else { return nil }
+    return try take(file, sealing: nil, sharesSync: false)
   }
 
-  /// What was claimed and is nothing to take up goes back to where it was.
-  private func putBackUnread(_ id: String, as name: String) throws(SpoolError) {
-    do throws(Errno) {
-      try syscalls.rename(
-        spool.descriptor(JobState.cur), JobID.fileName(id), to: spool.descriptor(JobState.new), JobID.fileName(name),
-        replacing: false)
-    } catch {
-      throw SpoolError(doing: "putting back what is no job", path: spool.path(of: id, in: .cur), error)
+  private func take(
+    _ file: ClaimedFile, sealing: ((Job) throws(SpoolError) -> [UInt8]?)?, sharesSync: Bool
+  ) throws(SpoolError) -> Claim {
+    var claimed = file.bytes
+    var content = file.content
+    var fd = file.fd
+    var adoption: Adoption?
+    var isSealed = false
+    if var bytes = claimed {
+      let isOurs = file.isOurs(uid)
+      var isMended = false
+      if mendsTorn, isOurs, case .failure = content, let job = TornText.mended(bytes, id: file.twinOf ?? file.id) {
+        content = .success(job)
+        bytes = job.bytes
+        isMended = true
+      }
+      do throws(SpoolError) {
+        if let sealing, case .success(let job) = content, let payload = try sealing(job) {
+          let sealed = job.replacing(payload: payload)
+          content = .success(sealed)
+          bytes = sealed.bytes
+          isSealed = true
+        }
+        if !isOurs || isSealed || isMended {
+          let copy = try stage(file.id, bytes, for: isOurs ? nil : file.status.uid)
+          syscalls.close(fd)
+          fd = copy.fileDescriptor
+          adoption = copy
+          if !sharesSync || isSealed || isMended { try complete([copy]) }
+        }
+      } catch {
+        syscalls.close(fd)
+        if let adoption { giveUp(adoption) }
+        throw error
+      }
+      claimed = bytes
     }
+    let sha256: String
+    switch (content, claimed) {
+    case (.success(let job), _):
+      sha256 = job.record?.sha256 ?? Digest.sha256(job.bytes[..<job.head], job.bytes[job.tail...])
+    case (.failure, let bytes?): sha256 = Digest.sha256(bytes)
+    case (.failure, nil): sha256 = Digest.none
+    }
+    return Claim(
+      id: file.id, twinOf: file.twinOf, fd: fd, content: content, uid: file.status.uid,
+      firstSeen: WallTime(microseconds: file.status.changed), size: claimed?.count ?? file.status.size, sha256: sha256,
+      isSealed: isSealed, adoption: adoption, syscalls: syscalls)
   }
 
   func syncCur() throws(SpoolError) {

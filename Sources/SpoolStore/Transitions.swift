@@ -1,5 +1,5 @@
-/// Every rename and every unlink of a job after its publication happens here (the last of an end in `EndMoves`), and each
-/// leaves its line in the audit log.
+/// Every rename and every unlink of a job after its publication happens here (the first of a claim in `ClaimMoves`, the last
+/// of an end in `EndMoves`), and each leaves its line in the audit log.
 /// Only the holder of the lock may have one: the daemon, or an operator command while no daemon runs.
 ///
 /// Claiming. `new/ID.json` is renamed to `cur/ID.json` without replacing; the kernel decides who wins. Nothing else can
@@ -27,6 +27,7 @@ package final class Transitions {
   package let audit: AuditLog
   let syscalls: any SpoolSyscalls
   private let ends: EndMoves
+  let claims: ClaimMoves
   /// The payload of a job with its secrets sealed; nil when none of them lies in clear. What is claimed or edited passes
   /// here before anything of it is written.
   package var sealing: ((Job) throws(SpoolError) -> [UInt8]?)?
@@ -42,6 +43,7 @@ package final class Transitions {
     self.audit = audit
     syscalls = spool.syscalls
     ends = EndMoves(spool)
+    claims = ClaimMoves(spool)
   }
 
   package var node: String { audit.node }
