@@ -20,14 +20,10 @@ extension Engine {
     let end = turnEnd()
     let now = effects.now()
     var goesOn = drain == .no && !isBusy
-    var isTroubled = false
-    while true {
-      let picks = picked
-      let moves = claimer.finish()
-      picked = []
-      if goesOn { goesOn = pick(now: now) }
-      if picks.isEmpty, picked.isEmpty { break }
-      for (pick, move) in zip(picks, moves) {
+    repeat {
+      var isTroubled = false
+      var picks = picked.makeIterator()
+      while let move = claimer.next(startSome), let pick = picks.next() {
         guard !isTroubled else {
           if case .success(let move) = move { claimer.giveBack(move) }
           drop(pick, now: now)
@@ -46,12 +42,21 @@ extension Engine {
         }
         updatePause()
       }
+      picked = []
       // Each may be large and have a schema to be checked against.
       if goesOn, EventLoop.now >= end {
         goesOn = false
         turnSoon()
       }
-    }
+      if goesOn { goesOn = pick(now: now) }
+    } while !picked.isEmpty
+  }
+
+  /// While others are being claimed: starts those that are, if it is worth a write to the log.
+  private func startSome() {
+    guard starting.count >= Limits.startedAtOnce else { return }
+    flush()
+    startClaimed()
   }
 
   /// Takes some that may start out of the agenda, and begins to claim them. False when the disk refuses.

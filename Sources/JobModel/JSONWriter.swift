@@ -37,18 +37,25 @@ package struct JSONWriter {
     needsComma = true
   }
 
-  package mutating func int(_ value: some BinaryInteger) {
+  package mutating func int(_ value: some BinaryInteger) { int(Int64(value)) }
+
+  private mutating func int(_ value: Int64) {
     separate()
-    var value = Int64(value)
-    if value < 0 {
-      bytes.append(UInt8(ascii: "-"))
+    // The longest has a sign and 19 digits.
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in
+      var start = digits.count
+      var rest = value.magnitude
+      repeat {
+        start -= 1
+        digits[start] = UInt8(48 + rest % 10)
+        rest /= 10
+      } while rest != 0
+      if value < 0 {
+        start -= 1
+        digits[start] = UInt8(ascii: "-")
+      }
+      bytes.append(contentsOf: UnsafeBufferPointer(rebasing: digits[start...]))
     }
-    let start = bytes.count
-    repeat {
-      bytes.append(UInt8(48 + (value % 10).magnitude))
-      value /= 10
-    } while value != 0
-    bytes[start...].reverse()
     needsComma = true
   }
 

@@ -8,7 +8,9 @@ package enum Limits {
   /// Bytes of a token's subject.
   package static let subjectLength = 256
   /// Jobs that are claimed together.
-  package static let claimsAtOnce = 16
+  package static let claimsAtOnce = 64
+  /// Claimed jobs that are worth a write to the log before the others of their turn are claimed too.
+  package static let startedAtOnce = 16
   /// Settles that may wait for the durable step before claims pause.
   package static let settlesWaiting = 1024
   /// Up to so many copies of adopted files are synced one by one.

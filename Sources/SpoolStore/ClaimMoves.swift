@@ -15,7 +15,7 @@ package enum ClaimMove: Sendable {
 
 /// A file in `cur/` that was read and not taken up yet. Its descriptor is open until `Transitions.accept` or `giveBack` had
 /// it.
-package struct ClaimedFile: Sendable {
+package final class ClaimedFile: Sendable {
   package let id: String
   /// The name it was dropped under, if it was claimed under another.
   let twinOf: String?
@@ -26,7 +26,20 @@ package struct ClaimedFile: Sendable {
   let bytes: [UInt8]?
   let content: Result<Job, JobProblem>
   /// A file in `dead/` has the name too.
-  package fileprivate(set) var replacesDead = false
+  package let replacesDead: Bool
+
+  init(
+    id: String, twinOf: String?, fd: Int32, status: FileStatus, bytes: [UInt8]?, content: Result<Job, JobProblem>,
+    replacesDead: Bool
+  ) {
+    self.id = id
+    self.twinOf = twinOf
+    self.fd = fd
+    self.status = status
+    self.bytes = bytes
+    self.content = content
+    self.replacesDead = replacesDead
+  }
 
   /// It belongs to the daemon, and has no other name.
   func isOurs(_ uid: UInt32) -> Bool { status.uid == uid && status.links == 1 }
@@ -43,29 +56,29 @@ package struct ClaimMoves: Sendable {
   /// - Parameter limit: bytes a job may have.
   package func claimFirst(_ id: String, limit: Int) throws(SpoolError) -> ClaimMove {
     for state in [JobState.done, .hold] where try spool.exists(id, in: state) { return .taken }
-    let replacesDead = try spool.exists(id, in: .dead)
-    let move = try claim(id, limit: limit)
-    guard replacesDead, case .file(var file) = move else { return move }
-    file.replacesDead = true
-    return .file(file)
+    return try claim(id, limit: limit, replacesDead: try spool.exists(id, in: .dead))
   }
 
   /// The same whatever else has the id.
   ///
   /// - Parameter fresh: claim it under this id instead, to be judged as a twin of `id`.
-  func claim(_ id: String, as fresh: String? = nil, limit: Int) throws(SpoolError) -> ClaimMove {
+  func claim(
+    _ id: String, as fresh: String? = nil, limit: Int, replacesDead: Bool = false
+  ) throws(SpoolError) -> ClaimMove {
     let claimed = fresh ?? id
     do throws(Errno) {
+      let name = JobID.fileName(id)
       try spool.syscalls.rename(
-        spool.descriptor(JobState.new), JobID.fileName(id), to: spool.descriptor(JobState.cur),
-        JobID.fileName(claimed), replacing: false)
+        spool.descriptor(JobState.new), name, to: spool.descriptor(JobState.cur),
+        fresh.map(JobID.fileName) ?? name, replacing: false)
     } catch {
       if error == .noEntry { return .gone }
       if error == .exists { return .taken }
       throw SpoolError(doing: "claiming the job", path: spool.path(of: id, in: .new), error)
     }
     do throws(SpoolError) {
-      return try read(claimed, twinOf: fresh == nil ? nil : id, limit: limit).map { .file($0) } ?? .gone
+      let file = try read(claimed, twinOf: fresh == nil ? nil : id, limit: limit, replacesDead: replacesDead)
+      return file.map { .file($0) } ?? .gone
     } catch {
       // A disk that is full, or no descriptors left. Nobody looks in cur/ before the next start, so it goes back to where
       // it is looked for; if not even that can be done, that start finds it.
@@ -75,18 +88,21 @@ package struct ClaimMoves: Sendable {
   }
 
   /// Reads what lies in `cur/` already. nil: nothing, or nothing to take up, which is back in `new/`.
-  func read(_ id: String, twinOf: String? = nil, limit: Int) throws(SpoolError) -> ClaimedFile? {
+  func read(
+    _ id: String, twinOf: String? = nil, limit: Int, replacesDead: Bool = false
+  ) throws(SpoolError) -> ClaimedFile? {
     let syscalls = spool.syscalls
     let name = JobID.fileName(id)
     let cur = spool.descriptor(JobState.cur)
-    let path = spool.path(of: id, in: .cur)
     let status: FileStatus
     do throws(Errno) { status = try syscalls.status(cur, name) } catch {
       if error == .noEntry { return nil }
-      throw SpoolError(doing: "looking at the job", path: path, error)
+      throw SpoolError(doing: "looking at the job", path: spool.path(of: id, in: .cur), error)
     }
     func refused(_ problem: JobProblem, fd: Int32 = -1) -> ClaimedFile {
-      ClaimedFile(id: id, twinOf: twinOf, fd: fd, status: status, bytes: nil, content: .failure(problem))
+      ClaimedFile(
+        id: id, twinOf: twinOf, fd: fd, status: status, bytes: nil, content: .failure(problem),
+        replacesDead: replacesDead)
     }
     switch status.kind {
     case .regular: break
@@ -118,7 +134,7 @@ package struct ClaimMoves: Sendable {
           JobProblem(
             .unreadable, "the daemon may not read the file (\(error.message)); write it with mode 0640 or 0644"))
       }
-      throw SpoolError(doing: "opening the job", path: path, error)
+      throw SpoolError(doing: "opening the job", path: spool.path(of: id, in: .cur), error)
     }
     var bytes: [UInt8]
     do throws(Errno) {
@@ -137,7 +153,8 @@ package struct ClaimMoves: Sendable {
     do throws(JobProblem) { content = .success(try JobScanner.scan(bytes, id: twinOf ?? id)) } catch {
       content = .failure(error)
     }
-    return ClaimedFile(id: id, twinOf: twinOf, fd: fd, status: status, bytes: bytes, content: content)
+    return ClaimedFile(
+      id: id, twinOf: twinOf, fd: fd, status: status, bytes: bytes, content: content, replacesDead: replacesDead)
   }
 
   /// Undoes the claim of a file that will not be taken up, as far as that can be done.

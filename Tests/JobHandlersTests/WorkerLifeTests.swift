@@ -254,9 +254,9 @@ import Testing
     for id in ["a", "b", "c"] { try bench.start(bench.job(settings, id, #""do":"detach""#)) }
     try bench.wait { ["a", "b", "c"].allSatisfy { !bench.ends($0).isEmpty } }
     // One that is just being executed has no environment to be known by.
-    let deadline = EventLoop.now + .seconds(20)
-    while bench.survivors().count != 6, EventLoop.now < deadline { sched_yield() }
-    #expect(bench.survivors().count == 6)
+    try bench.wait { bench.survivors().count == 6 }
+    let found = bench.survivors().compactMap { pid in ProcessTable.entry(pid).map { "\(pid) \($0)" } }
+    #expect(found.count == 6, "\(found)")
     try bench.closeWorkers()
     #expect(bench.survivors().isEmpty)
   }
