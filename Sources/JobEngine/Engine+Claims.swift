@@ -4,6 +4,19 @@ internal import JobSecrets
 internal import Logging
 internal import SpoolStore
 
+/// How many claims are begun together: as many as are soon done, because a turn does not end in the middle of them.
+struct Burst {
+  private(set) var size = 4
+
+  private static let soon = Duration.milliseconds(Limits.turnMilliseconds / 2)
+
+  mutating func learn(_ count: Int, took time: Duration) {
+    guard count > 0 else { return }
+    let fitting = Double(count) * (Burst.soon / max(time, .microseconds(1)))
+    size = max(1, min(Int(min(fitting, 1e6)), size * 2, Limits.claimsAtOnce))
+  }
+}
+
 extension Engine {
   // MARK: Jobs that run
 
@@ -22,6 +35,7 @@ extension Engine {
     var goesOn = drain == .no && !isBusy
     repeat {
       var isTroubled = false
+      let began = EventLoop.now
       var picks = picked.makeIterator()
       while let move = claimer.next(startSome), let pick = picks.next() {
         guard !isTroubled else {
@@ -42,8 +56,9 @@ extension Engine {
         }
         updatePause()
       }
-      picked = []
       // Each may be large and have a schema to be checked against.
+      burst.learn(picked.count, took: EventLoop.now - began)
+      picked = []
       if goesOn, EventLoop.now >= end {
         goesOn = false
         turnSoon()
@@ -62,7 +77,7 @@ extension Engine {
   /// Takes some that may start out of the agenda, and begins to claim them. False when the disk refuses.
   private func pick(now: WallTime) -> Bool {
     defer { claimer.begin(picked.map(\.id), limit: settings.daemon.maxJobBytes) }
-    while picked.count < Limits.claimsAtOnce, let pick = agenda.next(now: now) {
+    while picked.count < burst.size, let pick = agenda.next(now: now) {
       status.touch()
       do throws(SpoolError) {
         try catchUp(pick.id)

@@ -49,6 +49,7 @@ package final class Engine {
   var adopting = Adopting()
   /// Out of the agenda, and being claimed.
   var picked: [Agenda.Pick] = []
+  var burst = Burst()
   let claimer: Claimer
   /// Claimed, and waiting for their `claimed` line to be written.
   var starting: [Attempt] = []

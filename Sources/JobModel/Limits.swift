@@ -7,7 +7,7 @@ package enum Limits {
   package static let typeLength = 64
   /// Bytes of a token's subject.
   package static let subjectLength = 256
-  /// Jobs that are claimed together.
+  /// Jobs that are claimed together, at most.
   package static let claimsAtOnce = 64
   /// Claimed jobs that are worth a write to the log before the others of their turn are claimed too.
   package static let startedAtOnce = 16

@@ -57,6 +57,23 @@ import Testing
     #expect(files(in: .cur).isEmpty)
   }
 
+  @Test("bursts are as large as can be claimed soon, and grow step by step")
+  func sizes() {
+    var burst = Burst()
+    for expected in [8, 16, 32, 64, 64] {
+      burst.learn(burst.size, took: .microseconds(50 * burst.size))
+      #expect(burst.size == expected)
+    }
+    burst.learn(64, took: .milliseconds(24))
+    #expect(burst.size == 32)
+    burst.learn(32, took: .seconds(1))
+    #expect(burst.size == 1)
+    burst.learn(0, took: .zero)
+    #expect(burst.size == 1)
+    burst.learn(1, took: .zero)
+    #expect(burst.size == 2)
+  }
+
   @Test(
     "what the disk refuses in the middle of it, and what was picked after that, waits, and runs once",
     arguments: ["rename new/b05.json", "rename new/b20.json", "rename new/b39.json"])
