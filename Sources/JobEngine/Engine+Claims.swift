@@ -102,7 +102,7 @@ extension Engine {
   /// Nothing of a pick will run: its places are free again.
   func drop(_ pick: Agenda.Pick, now: WallTime) {
     agenda.ended(pick.type)
-    agenda.takeBack(pick, at: now)
+    agenda.takeBack(pick)
     agenda.learn(pick.type, succeeded: nil, isTried: pick.isTried, now: now)
     if let value = pick.keys.serial { agenda.rested(pick.type, serial: value) }
   }

@@ -55,9 +55,9 @@ extension Agenda {
   }
 
   /// A pick that counted as a start was none after all.
-  package mutating func takeBack(_ pick: Pick, at now: WallTime) {
+  package mutating func takeBack(_ pick: Pick) {
     guard let key = pick.keys.rate else { return }
-    rates[pick.type]?.takeBack(key, at: now)
+    rates[pick.type]?.takeBack(key, at: pick.pickedAt)
     wake(ValueKey(type: pick.type, value: key))
   }
 

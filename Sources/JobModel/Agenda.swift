@@ -64,6 +64,8 @@ package struct Agenda {
     package var firstSeen: WallTime
     /// Since when it could run, had no limit held it back.
     package var readySince: WallTime
+    /// As what its rate counts it.
+    package var pickedAt: WallTime
     /// The one job by which a type that rests is tried.
     package var isTried = false
     /// Taken from the checkpoint: its file has not been looked at yet.
@@ -308,7 +310,8 @@ package struct Agenda {
     if let key = keys.rate { rates[best.number]?.count(key, at: now) }
     return Pick(
       id: id, type: best.number, keys: keys, firstSeen: WallTime(microseconds: slot.firstSeen),
-      readySince: WallTime(microseconds: slot.line), isTried: isTried, isRestored: slot.marks & Slot.restored != 0)
+      readySince: WallTime(microseconds: slot.line), pickedAt: now, isTried: isTried,
+      isRestored: slot.marks & Slot.restored != 0)
   }
 
   private var hasBeside: Bool { types.contains { $0.isBeside && $0.waiting > $0.scheduled } }

@@ -164,7 +164,7 @@ struct AgendaModelTests {
     guard Int.random(in: 0..<10, using: &random) > 0 else {
       // Nothing of it ran.
       agenda.ended(pick.type)
-      agenda.takeBack(pick, at: now)
+      agenda.takeBack(pick)
       if let value = pick.keys.serial { agenda.rested(pick.type, serial: value) }
       return
     }

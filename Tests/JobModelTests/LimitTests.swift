@@ -169,6 +169,21 @@ struct LimitTests {
     #expect(agenda.types[0].waiting == 20_000 - 51 * 3 && agenda.types[0].scheduled == 0)
   }
 
+  @Test("a start that was none is not counted, whenever that turns out")
+  func takenBack() throws {
+    var agenda = rated(1)
+    for n in 0..<2 {
+      agenda.insert("j\(n)", type: "t", priority: 5, due: at(Int64(n)), keys: .init(rate: 9), now: at(10))
+    }
+    let first = agenda.next(now: at(10))
+    let pick = try #require(first)
+    #expect(agenda.next(now: at(11)) == nil)
+    agenda.ended(pick.type)
+    agenda.takeBack(pick)
+    #expect(agenda.next(now: at(12))?.id == "j1")
+    #expect(agenda.next(now: at(13)) == nil)
+  }
+
   @Test("who leaves the line lets the next of its rate in: cancelled, or held up by its serial value")
   func handsOn() {
     var agenda = rated(1)
