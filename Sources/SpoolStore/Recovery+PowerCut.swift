@@ -148,7 +148,7 @@ extension Recovery {
     if try transitions.restore(id, in: state, head: head, tail: Recovery.tail(line), record: record) == nil {
       return true
     }
-    return isEnd && afterPowerCut && state == target ? try standIn(id, target, record) : false
+    return isEnd && state == target ? try standIn(id, target, record) : false
   }
 
   /// Where the file of a job is whose end led to `target`: there, or where it was moved since. One that is in `cur/` is taken
