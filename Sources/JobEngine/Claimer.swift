@@ -32,11 +32,6 @@ final class Claimer {
   /// - Parameter pastime: done, once, if the answer is not there yet.
   func next(_ pastime: () -> Void) -> Move? { desk.next(pastime) }
 
-  /// What is not wanted any more goes back to where it was.
-  func giveBack(_ move: ClaimMove) {
-    if case .file(let file) = move { desk.claims.giveBack(file) }
-  }
-
   /// Lets the thread end. Nothing may be under way.
   func stop() {
     desk.close()
@@ -46,7 +41,7 @@ final class Claimer {
 
   /// What both threads see.
   private final class Desk: @unchecked Sendable {
-    let claims: ClaimMoves
+    private let claims: ClaimMoves
     private var mutex = pthread_mutex_t()
     private var arrived = pthread_cond_t()
     private var made = pthread_cond_t()

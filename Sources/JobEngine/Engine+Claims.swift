@@ -34,16 +34,9 @@ extension Engine {
     let now = effects.now()
     var goesOn = drain == .no && !isBusy
     repeat {
-      var isTroubled = false
       let began = EventLoop.now
       var picks = picked.makeIterator()
       while let move = claimer.next(startSome), let pick = picks.next() {
-        guard !isTroubled else {
-          if case .success(let move) = move { claimer.giveBack(move) }
-          drop(pick, now: now)
-          incoming.append(pick.id)
-          continue
-        }
         do throws(SpoolError) {
           let isStarting = try begin(pick, try move.get(), now: now)
           if !isStarting { drop(pick, now: now) }
@@ -52,7 +45,7 @@ extension Engine {
           incoming.append(pick.id)
           troubled(error)
           // Without this a disk that refuses every claim would be asked for ever.
-          (isTroubled, goesOn) = (true, false)
+          goesOn = false
         }
         updatePause()
       }
@@ -121,11 +114,6 @@ extension Engine {
       if try spool.exists(id, in: .new) { incoming.append(id) }
       return false
     }
-    let history: JobRecord?
-    do throws(SpoolError) { history = file.replacesDead ? try historyOfDead(id) : nil } catch {
-      claimer.giveBack(move)
-      throw error
-    }
     let claim = try transitions.accept(file, sharesSync: true)
     occupied[id] = claim.sha256
     expiries.remove(id)
@@ -136,7 +124,11 @@ extension Engine {
       return false
     }
     let isForged: Bool
-    do throws(SpoolError) { isForged = try self.isForged(id, job, by: claim.uid) } catch {
+    let history: JobRecord?
+    do throws(SpoolError) {
+      isForged = try self.isForged(id, job, by: claim.uid)
+      history = file.replacesDead ? try historyOfDead(id) : nil
+    } catch {
       try putBack(claim, firstSeen: pick.firstSeen)
       throw error
     }

@@ -13,8 +13,7 @@ package enum ClaimMove: Sendable {
   case file(ClaimedFile)
 }
 
-/// A file in `cur/` that was read and not taken up yet. Its descriptor is open until `Transitions.accept` or `giveBack` had
-/// it.
+/// A file in `cur/` that was read and not taken up yet. Its descriptor is open until `Transitions.accept` had it.
 package final class ClaimedFile: Sendable {
   package let id: String
   /// The name it was dropped under, if it was claimed under another.
@@ -155,12 +154,6 @@ package struct ClaimMoves: Sendable {
     }
     return ClaimedFile(
       id: id, twinOf: twinOf, fd: fd, status: status, bytes: bytes, content: content, replacesDead: replacesDead)
-  }
-
-  /// Undoes the claim of a file that will not be taken up, as far as that can be done.
-  package func giveBack(_ file: ClaimedFile) {
-    if file.fd >= 0 { spool.syscalls.close(file.fd) }
-    try? putBack(file.id, as: file.twinOf ?? file.id)
   }
 
   /// What was claimed and is nothing to take up goes back to where it was.
