@@ -142,6 +142,27 @@ struct PowerCutTests {
     #expect(fsck.problems.isEmpty, "\(fsck.problems)")
   }
 
+  @Test(
+    "without a power cut a file is completed where its end put it, and nowhere else",
+    arguments: [(nil, 0), ("", 1), ("{\"type\":\"de", 1)])
+  func inPlace(_ left: String?, _ completed: Int) throws {
+    for id in ["a", "b"] {
+      try test.drop(id, json)
+      try Life(test).run(id, .finish, result: "[1]")
+    }
+    let record = try test.record(of: "a", .done)
+    unlink(test.file("a", .done))
+    if let left { try TestSpool.write(Array(left.utf8), to: test.file("a", .done)) }
+    // Dropped anew by somebody.
+    unlink(test.file("b", .done))
+    try test.drop("b", json, into: .hold)
+    #expect(try recovery().completeTornEnds(afterPowerCut: false) == completed)
+    #expect(test.states(of: "a") == (completed > 0 ? [.done] : []))
+    if completed > 0 { #expect(try test.record(of: "a", .done) == record) }
+    #expect(test.bytes("b", .hold) == Array(json.utf8))
+    #expect(test.states(of: "b") == [.hold])
+  }
+
   @Test("an end is completed however long the machine was off, and whatever this start has written")
   func longOff() throws {
     try test.drop("a", json)
