@@ -59,7 +59,7 @@ extension Recovery {
   /// Returns how many files were completed.
   ///
   /// - Parameter afterPowerCut: without one, somebody took away what is gone, and what lies elsewhere was dropped anew: only
-  ///   files in their places are completed, and none is made.
+  ///   files in their places are completed, or stood in for.
   package func completeTornEnds(
     window: Duration = Recovery.window, afterPowerCut: Bool = true
   ) throws(SpoolError) -> Int {
