@@ -68,16 +68,19 @@ import Testing
     #expect(try !bench { _, _ in }.engine.transitions.audit.previous.hadPowerCut)
   }
 
+  /// A daemon runs job "a" to its end, and no further.
+  private func killedAfterEnd(of dropped: String) throws {
+    let bench = try bench { _, _ in }
+    try spool.drop("a", dropped)
+    bench.engine.arrived("a.json", in: "new")
+    #expect(try bench.turn { bench.runner.started == ["a"] })
+    #expect(try bench.end("a"))
+  }
+
   @Test("an end that a failing disk kept in the log and not in the file is in the file after the next start")
   func failedDisk() throws {
     let dropped = "{\"type\":\"t\"}"
-    do {
-      let bench = try bench { _, _ in }
-      try spool.drop("a", dropped)
-      bench.engine.arrived("a.json", in: "new")
-      #expect(try bench.turn { bench.runner.started == ["a"] })
-      #expect(try bench.end("a"))
-    }
+    try killedAfterEnd(of: dropped)
     #expect(try spool.record(of: "a", .done)?.state == .done)
     // The machine did not go down: the disk was mounted again, and the file is as it was before the record.
     try TestSpool.write(Array(dropped.utf8), to: spool.file("a", .done))
@@ -91,13 +94,7 @@ import Testing
   func dropped(now: String, isNew: Bool) throws {
     clock.set(now)
     let dropped = "{\"type\":\"t\"}"
-    do {
-      let bench = try bench { _, _ in }
-      try spool.drop("a", dropped)
-      bench.engine.arrived("a.json", in: "new")
-      #expect(try bench.turn { bench.runner.started == ["a"] })
-      #expect(try bench.end("a"))
-    }
+    try killedAfterEnd(of: dropped)
     #expect(unlink(spool.file("a", .done)) == 0)
     try spool.drop("a", dropped)
     let bench = try bench { _, _ in }
