@@ -55,8 +55,11 @@ final class Strays {
     var running: () -> [String]
     /// The last look met a process of which nobody could tell whose it is.
     fileprivate var isUnsure = false
-    /// Looks that are left for such a process.
+    /// Looks that are left for such a process …
     fileprivate var looks = 4
+    /// … besides those at one that was in the middle of exec(2) each time.
+    fileprivate var isBetweenPrograms = false
+    fileprivate var waits = 40
 
     init(id: String, mark: String, leader: pid_t, token: String, running: @escaping () -> [String]) {
       self.id = id
@@ -77,7 +80,8 @@ final class Strays {
       // In the middle of exec(2) a process has no environment: whose it is shows in a moment, and then it must not have
       // been given to another job.
       guard remains.isUnsure, remains.looks > 0 else { return done() }
-      remains.looks -= 1
+      // As long as that takes, on a machine that has little time for it; but an environment may also be missing for good.
+      if !remains.isBetweenPrograms || remains.waits == 0 { remains.looks -= 1 } else { remains.waits -= 1 }
       loop.after(.milliseconds(5)) { [self, remains] in clear(remains, done: done) }
       return
     }
@@ -139,6 +143,7 @@ final class Strays {
       var unclear: Set<pid_t> = []
       var hasReaped = false
       remains.isUnsure = false
+      remains.isBetweenPrograms = false
       for pid in strangers {
         guard let entry = ProcessTable.entry(pid) else { continue }
         if entry.isZombie {
@@ -153,6 +158,7 @@ final class Strays {
           // Somebody's without an environment, or one that is ending right now: that goes first, its children last.
           unclear.insert(pid)
           remains.isUnsure = true
+          if ProcessTable.isBetweenPrograms(pid) { remains.isBetweenPrograms = true }
           if ownsProcess {
             var jobs = suspects[pid] ?? Set(remains.running())
             jobs.remove(remains.id)
