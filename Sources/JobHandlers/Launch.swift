@@ -52,7 +52,7 @@ final class Launch {
   }
 
   /// Whether the program can still be executed; otherwise a new `Launch` says what is wrong, or finds it elsewhere.
-  var stillThere: Bool { access(program, X_OK) == 0 && access(executable, X_OK) == 0 }
+  var stillThere: Bool { access(program, X_OK) == 0 && (executable == program || access(executable, X_OK) == 0) }
 
   /// The last start of it succeeded.
   private(set) var works = false

@@ -16,8 +16,8 @@ package final class OwnChildren: Sendable {
   package func remove(_ pid: Int32) { pids.withLock { _ = $0.remove(pid) } }
   package func contains(_ pid: Int32) -> Bool { pids.withLock { $0.contains(pid) } }
 
-  /// Held while a child is started that is listed apart.
-  private let startingApart = Mutex<Void>(())
+  /// Held, shared, while a child is started that is listed apart.
+  private let startingApart = ReadWriteLock()
 
   /// Starts a child and adds it in one step, so that no search in between takes it for a stray.
   ///
@@ -26,7 +26,7 @@ package final class OwnChildren: Sendable {
   /// - Returns: the error number when `spawn` failed.
   package func start(listedApart: Bool = false, _ spawn: () -> SpawnResult) -> Int32? {
     guard listedApart else { return pids.withLock { pids in note(spawn()) { pids.insert($0) } } }
-    return startingApart.withLock { _ in note(spawn(), add) }
+    return startingApart.withReading { note(spawn(), add) }
   }
 
   private func note(_ result: SpawnResult, _ keep: (Int32) -> Void) -> Int32? {
@@ -39,11 +39,41 @@ package final class OwnChildren: Sendable {
   }
 
   /// A moment in which no child that is listed apart is half started.
-  package func betweenStarts<T>(_ look: () -> T) -> T { startingApart.withLock { _ in look() } }
+  package func betweenStarts<T>(_ look: () -> T) -> T { startingApart.withWriting(look) }
 
   /// What posix_spawn(3) gave: the child, or the error number.
   package enum SpawnResult: Sendable {
     case success(Int32)
     case failure(Int32)
+  }
+}
+
+/// A POSIX lock for many or one; the one does not wait for those who come after it.
+private final class ReadWriteLock: @unchecked Sendable {
+  private let lock = UnsafeMutablePointer<pthread_rwlock_t>.allocate(capacity: 1)
+
+  init() {
+    var attributes = pthread_rwlockattr_t()
+    pthread_rwlockattr_init(&attributes)
+    pthread_rwlockattr_setkind_np(&attributes, Int32(PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP))
+    pthread_rwlock_init(lock, &attributes)
+    pthread_rwlockattr_destroy(&attributes)
+  }
+
+  deinit {
+    pthread_rwlock_destroy(lock)
+    lock.deallocate()
+  }
+
+  func withReading<T>(_ body: () -> T) -> T {
+    pthread_rwlock_rdlock(lock)
+    defer { pthread_rwlock_unlock(lock) }
+    return body()
+  }
+
+  func withWriting<T>(_ body: () -> T) -> T {
+    pthread_rwlock_wrlock(lock)
+    defer { pthread_rwlock_unlock(lock) }
+    return body()
   }
 }

@@ -2,10 +2,11 @@ internal import CSpoolShims
 internal import Glibc
 internal import JobEngine
 
-/// Starts processes on a thread of its own. posix_spawn(3) holds its caller until the child has executed its program: some
-/// hundreds of microseconds, in which the loop's thread settles and claims other jobs instead.
+/// Starts processes on threads of its own. posix_spawn(3) holds its caller until the child has executed its program: some
+/// hundreds of microseconds, in which the loop's thread settles and claims other jobs instead. There are two of them, so that
+/// of jobs that end together the successor of one does not wait for that of the other.
 ///
-/// Its children are listed under its own thread (/proc/self/task/TID/children), what they leave behind under the main one:
+/// Its children are listed under its own threads (/proc/self/task/TID/children), what they leave behind under the main one:
 /// that is what `Strays` relies on.
 final class Spawner {
   private struct Answer: Sendable {
@@ -27,13 +28,15 @@ final class Spawner {
         ear.spawner?.waiting.removeValue(forKey: answer.number)?(answer.outcome)
       })
     ear.spawner = self
-    try WorkThread { [desk] in desk.work() }.detach()
+    try desk.hire()
+    // Where there is no room for another, one does it all.
+    try? desk.hire()
   }
 
   deinit { desk.close() }
 
-  /// A start has been under way for a second: its program comes from a disk that does not answer. The next had better not
-  /// wait for it.
+  /// Starts have been under way for a second on every thread: their programs come from a disk that does not answer. The next
+  /// had better not wait for them.
   var isStuck: Bool { desk.isLate(by: .seconds(1)) }
 
   /// Waits until all starts are through, or for two seconds, and tells of them: nothing that was started is unknown then.
@@ -56,8 +59,8 @@ final class Spawner {
     private var wakeup = pthread_cond_t()
     private var orders: [(start: Launch.Start, number: Int)] = []
     private var isClosed = false
-    /// When the start under way began.
-    private var began: Duration?
+    /// When the start under way on each thread began.
+    private var began: [Duration?] = []
     private var idle = pthread_cond_t()
 
     init(_ mailbox: Mailbox<Answer>) {
@@ -71,10 +74,21 @@ final class Spawner {
       pthread_condattr_destroy(&monotonic)
     }
 
+    /// One thread more.
+    func hire() throws(EventLoop.Failure) {
+      pthread_mutex_lock(&mutex)
+      defer { pthread_mutex_unlock(&mutex) }
+      let number = began.count
+      try WorkThread { self.work(number) }.detach()
+      // It waits for the lock.
+      began.append(nil)
+    }
+
     func isLate(by limit: Duration) -> Bool {
       pthread_mutex_lock(&mutex)
       defer { pthread_mutex_unlock(&mutex) }
-      return began.map { EventLoop.now - $0 > limit } ?? false
+      let now = EventLoop.now
+      return began.allSatisfy { $0.map { now - $0 > limit } ?? false }
     }
 
     func awaitIdle(atMost seconds: Int) {
@@ -82,11 +96,13 @@ final class Spawner {
       clock_gettime(CLOCK_MONOTONIC, &until)
       until.tv_sec += seconds
       pthread_mutex_lock(&mutex)
-      while !orders.isEmpty || began != nil {
+      while !isIdle {
         guard pthread_cond_timedwait(&idle, &mutex, &until) == 0 else { break }
       }
       pthread_mutex_unlock(&mutex)
     }
+
+    private var isIdle: Bool { orders.isEmpty && began.allSatisfy { $0 == nil } }
 
     func put(_ start: Launch.Start, _ number: Int) {
       pthread_mutex_lock(&mutex)
@@ -96,26 +112,26 @@ final class Spawner {
       pthread_cond_signal(&wakeup)
     }
 
-    /// What was not begun will not be; the thread ends.
+    /// What was not begun will not be; the threads end.
     func close() {
       pthread_mutex_lock(&mutex)
       isClosed = true
-      pthread_cond_signal(&wakeup)
+      pthread_cond_broadcast(&wakeup)
       pthread_mutex_unlock(&mutex)
     }
 
-    func work() {
+    func work(_ number: Int) {
       while true {
         pthread_mutex_lock(&mutex)
         while orders.isEmpty && !isClosed { pthread_cond_wait(&wakeup, &mutex) }
         let order = isClosed ? nil : orders.removeFirst()
-        if order != nil { began = EventLoop.now }
+        if order != nil { began[number] = EventLoop.now }
         pthread_mutex_unlock(&mutex)
         guard let order else { return }
         mailbox.post(Answer(number: order.number, outcome: order.start.carryOut(listedApart: true)))
         pthread_mutex_lock(&mutex)
-        began = nil
-        let isIdle = orders.isEmpty
+        began[number] = nil
+        let isIdle = isIdle
         pthread_mutex_unlock(&mutex)
         if isIdle { pthread_cond_signal(&idle) }
       }
