@@ -22,6 +22,7 @@ final class ExecAttempt {
 
   private var phase = Phase.starting
   private var pipes: Pipes
+  private var neverBlocks = false
   private var pid: pid_t = 0
   private var pidFile: Int32 = -1
   private let log: JobLog
@@ -60,6 +61,7 @@ final class ExecAttempt {
       path: request.logPath, header: "--- attempt \(request.attempt) \(WallTime.now.rfc3339) ---",
       limit: Limits.jobLogBytes, reader: request.reader)
     pipes = try Pipes()
+    if inputRest.count > Pipes.holdsAtOnce { neverBlock() }
     // Most jobs fit into the pipe: then the handler finds its input complete and nobody has to come back for it.
     writeInput()
     let start = launch.start(
@@ -139,10 +141,38 @@ final class ExecAttempt {
     pidFile = spool_pidfd_open(pid)
     guard pidFile >= 0 else { throw EventLoop.Failure("pidfd_open", errno: errno) }
     try loop.watch(pidFile, for: .read) { [self] _ in leaderEnded() }
-    try loop.watch(pipes.output, for: .read) { [self] _ in readOutput() }
-    try loop.watch(pipes.errors, for: .read) { [self] _ in readErrors() }
-    try loop.watch(pipes.control, for: .read) { [self] _ in readControl() }
     if pipes.input >= 0 { try loop.watch(pipes.input, for: .write) { [self] _ in writeInput() } }
+    let wait = min(ExecAttempt.readsAfter, request.stalledAfter.map { $0 / 2 } ?? ExecAttempt.readsAfter)
+    timers.append(loop.after(wait) { [self] in readOn() })
+  }
+
+  private func neverBlock() {
+    guard !neverBlocks else { return }
+    neverBlocks = true
+    pipes.neverBlock()
+  }
+
+  /// Many handlers are done before anybody has to read what they write, and three more descriptors to watch, which tell of
+  /// their ends one by one, are a good part of what the daemon does for such a job. A pipe holds what is written this soon.
+  private static let readsAfter = Duration.milliseconds(5)
+
+  /// From now on what the handler writes is read as it comes.
+  private func readOn() {
+    guard phase == .running else { return }
+    neverBlock()
+    // What is there counts as a sign of life, of which another timer may want to know in a moment.
+    readOutput()
+    readErrors()
+    readControl()
+    do throws(EventLoop.Failure) {
+      if pipes.output >= 0 { try loop.watch(pipes.output, for: .read) { [self] _ in readOutput() } }
+      if pipes.errors >= 0 { try loop.watch(pipes.errors, for: .read) { [self] _ in readErrors() } }
+      if pipes.control >= 0 { try loop.watch(pipes.control, for: .read) { [self] _ in readControl() } }
+    } catch {
+      for file in [pipes.output, pipes.errors, pipes.control] { loop.unwatch(file) }
+      note("its output cannot be watched just now (\(error)); it is looked at ten times a second")
+      timers.append(loop.after(.milliseconds(100)) { [self] in readOn() })
+    }
   }
 
   /// The start went wrong half-way: the process ends before it did anything worth reporting.
@@ -345,9 +375,7 @@ final class ExecAttempt {
   /// Nothing of the handler is alive: what is in the pipes is all there will be. A process that is not the handler's may
   /// hold one open or even write to it, so this neither waits for their ends nor reads for ever.
   private func finish(_ summary: AttemptEnd) {
-    for _ in 0..<64 where pipes.output >= 0 { if !drain(pipes.output, readOutput) { break } }
-    for _ in 0..<64 where pipes.errors >= 0 { if !drain(pipes.errors, readErrors) { break } }
-    for _ in 0..<64 where pipes.control >= 0 { if !drain(pipes.control, readControl) { break } }
+    for _ in 0..<64 { if !readRest() { break } }
     if pipes.control >= 0 { controlLines.finish(obey) }
     let end = conclude(summary)
     log.close()
@@ -357,12 +385,25 @@ final class ExecAttempt {
     report(.ended(end))
   }
 
-  /// Reads one piece if there is one.
-  private func drain(_ file: Int32, _ read: () -> Void) -> Bool {
-    var entry = pollfd(fd: file, events: Int16(POLLIN), revents: 0)
-    guard poll(&entry, 1, 0) > 0 else { return false }
-    read()
-    return true
+  /// Reads a piece of each stream that has one. False when none has.
+  private func readRest() -> Bool {
+    let streams = (pipes.output, pipes.errors, pipes.control)
+    return withUnsafeTemporaryAllocation(of: pollfd.self, capacity: 3) { entries in
+      // A closed one is -1, which poll(2) passes over.
+      entries[0] = pollfd(fd: streams.0, events: Int16(POLLIN), revents: 0)
+      entries[1] = pollfd(fd: streams.1, events: Int16(POLLIN), revents: 0)
+      entries[2] = pollfd(fd: streams.2, events: Int16(POLLIN), revents: 0)
+      var found: Int32
+      repeat { found = poll(entries.baseAddress, 3, 0) } while found < 0 && errno == EINTR
+      guard found > 0, entries.contains(where: { $0.revents & Int16(POLLIN) != 0 }) else { return false }
+      // Somebody else with an end of it may be faster.
+      neverBlock()
+      func hasBytes(_ place: Int) -> Bool { entries[place].revents & Int16(POLLIN) != 0 }
+      if hasBytes(0) { readOutput() }
+      if hasBytes(1) { readErrors() }
+      if hasBytes(2) { readControl() }
+      return true
+    }
   }
 
   private func conclude(_ summary: AttemptEnd) -> AttemptEnd {

@@ -3,7 +3,7 @@ internal import Glibc
 internal import JobEngine
 
 /// The pipes between the daemon and one handler process: standard input, output, error and, for one in `exec` mode, the
-/// control lines on descriptor 3. The daemon's ends never block; the child's ends do, as programs expect.
+/// control lines on descriptor 3. The child's ends block, as programs expect, and so do the daemon's until `neverBlock`.
 struct Pipes {
   /// Our ends; -1 once closed.
   var input: Int32 = -1
@@ -32,10 +32,16 @@ struct Pipes {
       throw StartProblem(
         .busy, "cannot open a pipe to a handler: \(String(cString: strerror(errno))); raise LimitNOFILE if this stays")
     }
-    let ours = childReads ? ends[1] : ends[0]
     childEnds.append(childReads ? ends[0] : ends[1])
-    _ = spool_set_nonblocking(ours)
-    return ours
+    return childReads ? ends[1] : ends[0]
+  }
+
+  /// What a new pipe takes without blocking: a page, to which the kernel cuts it down for a user with many (pipe(7)).
+  static let holdsAtOnce = 4096
+
+  /// To be called before an end is written to that may be full, or read from that may be empty.
+  func neverBlock() {
+    for end in [input, output, errors, control] where end >= 0 { _ = spool_set_nonblocking(end) }
   }
 
   /// After the start: the child has its own copies, and only without ours does the end of the child end the streams.

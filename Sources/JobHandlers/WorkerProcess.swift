@@ -72,6 +72,7 @@ final class WorkerProcess {
     token = request.token
     lineLimit = settings.maxResultBytes + 65536
     pipes = try Pipes(control: false)
+    pipes.neverBlock()
     do throws(StartProblem) {
       let start = launch.start(
         variables: Environment.variables(worker: number, request), directory: request.spoolPath, files: pipes.childEnds)

@@ -35,6 +35,26 @@ import Testing
     #expect(end.text == #"{"id":"a","payload":1}"#)
   }
 
+  @Test("what it writes before anybody listens, and after, is there in order")
+  func earlyAndLate() throws {
+    let bench = try HandlerBench()
+    let script = """
+      for n in 1 2 3; do
+        echo out $n; echo err $n >&2; echo '{"progress": '$n'}' >&3; sleep 0.05
+      done
+      head -c 100000 /dev/zero | tr '\\0' x
+      """
+    var settings = bench.shell(script)
+    settings.maxResultBytes = 1 << 20
+    var progress: [Double?] = []
+    let end = try bench.run(bench.request(settings, id: "early")) { event in
+      if case .progress(let update) = event { progress.append(update.percent) }
+    }
+    #expect(end.text == #""out 1\nout 2\nout 3\n"# + String(repeating: "x", count: 100_000) + "\"")
+    #expect(progress == [1, 2, 3])
+    #expect(bench.log("early").hasSuffix("err 1\nerr 2\nerr 3\n"))
+  }
+
   @Test("an input larger than a pipe arrives whole")
   func largeInput() throws {
     let bench = try HandlerBench()
