@@ -96,8 +96,11 @@ with Spool(config="max_jobs = 8\nrescan = \"1s\"") as spool:
         if readable.returncode == 0:
             refused = submit(spool, "mail", *mail("ann"), **who)
             same(refused.returncode, 75, f"a user who may not read the log: {refused.stderr.decode().strip()}")
+            # It is written anew with every rescan, for everybody.
+            spool.process.send_signal(signal.SIGSTOP)
             os.chmod(spool.at("status.json"), 0o600)
             passed = submit(spool, "mail", *mail("ann"), **who)
+            spool.process.send_signal(signal.SIGCONT)
             same(passed.returncode, 0, f"one who may read neither: {passed.stderr.decode().strip()}")
             record = spool.wait(passed.stdout.decode().strip(), "dead")
             same(record.get("outcome"), "rate_limited", "which the daemon refuses")
