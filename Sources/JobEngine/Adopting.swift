@@ -84,6 +84,7 @@ extension Engine {
     }
     attempt.claim = consume claim
     attempt.startedAt = now
+    agenda.started(entry.pick, at: now)
     if let value = entry.pick.keys.serial { holding[attempt.id] = (entry.pick.type, value) }
     starting.append(attempt)
   }

@@ -54,6 +54,11 @@ extension Agenda {
     wakeAll(number)
   }
 
+  /// A pick became a start at this time, and counts from then: that is what the log says and what a restart goes by.
+  package mutating func started(_ pick: Pick, at time: WallTime) {
+    if let key = pick.keys.rate { rates[pick.type]?.move(key, from: pick.pickedAt, to: time) }
+  }
+
   /// A pick that counted as a start was none after all.
   package mutating func takeBack(_ pick: Pick) {
     guard let key = pick.keys.rate else { return }

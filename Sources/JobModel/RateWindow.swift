@@ -35,6 +35,13 @@ package struct RateWindow: Sendable {
     times[key]?.remove(at: place)
   }
 
+  /// An event that was counted at just this time happened somewhat later.
+  package mutating func move(_ key: UInt64, from time: WallTime, to later: WallTime) {
+    guard let place = times[key]?.lastIndex(of: time) else { return }
+    times[key]?.remove(at: place)
+    count(key, at: later)
+  }
+
   /// The clock was set back: what happened "later" than now happened just before it was set. Nobody waits longer than
   /// `per` for it, and in no interval there are more than `limit`.
   package mutating func clockSetBack(to now: WallTime) {

@@ -142,6 +142,15 @@ struct LimitTests {
     return agenda
   }
 
+  /// `count` jobs that are due, of which one may start in a minute.
+  private func onePerMinute(_ count: Int) -> Agenda {
+    var agenda = rated(1)
+    for n in 0..<count {
+      agenda.insert("j\(n)", type: "t", priority: 5, due: at(Int64(n)), keys: .init(rate: 9), now: at(10))
+    }
+    return agenda
+  }
+
   private func picks(_ agenda: inout Agenda, now: WallTime) -> [String] {
     var ids: [String] = []
     while let pick = agenda.next(now: now) { ids.append(pick.id) }
@@ -171,10 +180,7 @@ struct LimitTests {
 
   @Test("a start that was none is not counted, whenever that turns out")
   func takenBack() throws {
-    var agenda = rated(1)
-    for n in 0..<2 {
-      agenda.insert("j\(n)", type: "t", priority: 5, due: at(Int64(n)), keys: .init(rate: 9), now: at(10))
-    }
+    var agenda = onePerMinute(2)
     let first = agenda.next(now: at(10))
     let pick = try #require(first)
     #expect(agenda.next(now: at(11)) == nil)
@@ -182,6 +188,21 @@ struct LimitTests {
     agenda.takeBack(pick)
     #expect(agenda.next(now: at(12))?.id == "j1")
     #expect(agenda.next(now: at(13)) == nil)
+  }
+
+  @Test("a start counts from when it was made, which is later than it was picked")
+  func startedLater() throws {
+    var agenda = onePerMinute(3)
+    let first = agenda.next(now: at(10))
+    agenda.started(try #require(first), at: at(15))
+    #expect(agenda.next(now: at(70)) == nil)
+    #expect(agenda.nextDue() == at(75))
+    let second = agenda.next(now: at(75))
+    #expect(second?.id == "j1")
+    // Its claim came to nothing: no start moves into its place.
+    agenda.takeBack(try #require(second))
+    agenda.started(try #require(second), at: at(80))
+    #expect(agenda.next(now: at(81))?.id == "j2")
   }
 
   @Test("who leaves the line lets the next of its rate in: cancelled, or held up by its serial value")
