@@ -59,6 +59,7 @@ extension Engine {
   }
 
   func forget(_ id: String) {
+    if held[id] != nil, (try? spool.exists(id, in: .hold)) == false { held[id] = nil }
     rememberHeld(id)
     agenda.remove(id)
     expiries.remove(id)

@@ -1,7 +1,6 @@
-/// From the agenda into `cur/`, and from there to a handler; and what is claimed only to be refused.
+/// From the agenda into `cur/`, and from there to a handler.
 internal import JobModel
 internal import JobSecrets
-internal import Logging
 internal import SpoolStore
 
 /// How many claims are begun together: as many as are soon done, because a turn does not end in the middle of them.
@@ -42,7 +41,7 @@ extension Engine {
           if !isStarting { drop(pick, now: now) }
         } catch {
           drop(pick, now: now)
-          incoming.append(pick.id)
+          lookAgain(pick)
           troubled(error)
           // Without this a disk that refuses every claim would be asked for ever.
           goesOn = false
@@ -82,7 +81,7 @@ extension Engine {
         drop(pick, now: now)
       } catch {
         drop(pick, now: now)
-        incoming.append(pick.id)
+        lookAgain(pick)
         troubled(error)
         updatePause()
         return false
@@ -90,6 +89,12 @@ extension Engine {
       updatePause()
     }
     return true
+  }
+
+  /// What the disk refused to claim goes on waiting since it was first seen, and is no new submission.
+  private func lookAgain(_ pick: Agenda.Pick) {
+    if held.count < Limits.heldRemembered { held[pick.id] = pick.firstSeen }
+    incoming.append(pick.id)
   }
 
   /// Nothing of a pick will run: its places are free again.
@@ -174,6 +179,7 @@ extension Engine {
       try putBack(claim, firstSeen: pick.firstSeen)
       throw error
     }
+    agenda.started(pick, at: now)
     if let value = pick.keys.serial { holding[id] = (pick.type, value) }
     starting.append(
       Attempt(
@@ -276,113 +282,6 @@ extension Engine {
     }
   }
 
-  // MARK: Jobs that are only judged
-
-  /// Claims what has to be refused; no limit holds this up.
-  func judge() {
-    guard !isLowOnDisk, drain == .no else { return }
-    let now = effects.now()
-    let end = turnEnd()
-    var budget = 256
-    while budget > 0, settling.count < Limits.settlesWaiting, settling.fresh.count < Limits.refusalsPerTurn,
-      let id = agenda.nextForJudgement()
-    {
-      budget -= 1
-      do throws(SpoolError) { try judge(id, now: now) } catch {
-        incoming.append(id)
-        return troubled(error)
-      }
-      if EventLoop.now >= end { budget = 0 }
-    }
-    if budget == 0 || settling.fresh.count >= Limits.refusalsPerTurn { turnSoon() }
-  }
-
-  private func judge(_ id: String, now: WallTime) throws(SpoolError) {
-    status.touch()
-    if try isTwin(id) {
-      condemned[id] = nil
-      return try settleTwin(id, now: now)
-    }
-    guard let claim = try transitions.claim(id, limit: settings.daemon.maxJobBytes, sharesSync: true) else {
-      condemned[id] = nil
-      return
-    }
-    occupied[id] = claim.sha256
-    if case .success(let job) = claim.content {
-      let isForged: Bool
-      do throws(SpoolError) { isForged = try self.isForged(id, job, by: claim.uid) } catch {
-        try putBack(claim)
-        throw error
-      }
-      if isForged { return try reject(claim, orRewind: id, now: now) }
-    }
-    let record = JobRecord.taken(from: claim, submitter: submitter(claim.uid), node: node)
-    switch claim.content {
-    case .failure: refuse(claim, record, now: now)
-    case .success(let job): judge(claim, job, record, now: now)
-    }
-  }
-
-  /// A job that can be read: expired, or of a type nobody handles. If neither is true any more, it goes back.
-  private func judge(_ claim: consuming Claim, _ job: Job, _ record: JobRecord, now: WallTime) {
-    if let sentence = condemned.removeValue(forKey: claim.id) {
-      return bury(claim, record, sentence.outcome, sentence.error, sentence.transition, now: now)
-    }
-    if let expiry = job.expiry, expiry < now {
-      let error = JobError(
-        code: "expired", message: "it had not started by \(expiry.rfc3339)",
-        details: Array("{\"expires_at\":\"\(expiry.rfc3339)\"}".utf8))
-      return bury(claim, record, .expired, error, .expire, now: now)
-    }
-    if let problem = refusal(of: job, claim.id, by: record.submittedBy ?? submitter(claim.uid)) {
-      return bury(claim, record, .rejected, problem.error, .reject, now: now)
-    }
-    guard !isKnown(job.type) else {
-      do throws(SpoolError) { try putBack(claim) } catch { troubled(error) }
-      return
-    }
-    let near = Spelling.nearest(to: job.type, among: settings.handlers.keys).map { "; did you mean \"\($0)\"?" } ?? ""
-    let problem = JobProblem(
-      .unknownType, "no handler for the type \"\(job.type)\": there is no handlers/\(job.type).toml\(near)", key: "type"
-    )
-    bury(claim, record, .rejected, problem.error, .reject, now: now)
-  }
-
-  private func refuse(_ claim: consuming Claim, _ record: JobRecord, now: WallTime) {
-    guard case .failure(let problem) = claim.content else { preconditionFailure("only refused claims come here") }
-    bury(claim, record, .rejected, problem.error, .reject, now: now)
-  }
-
-  func bury(
-    _ claim: consuming Claim, _ record: JobRecord, _ outcome: JobOutcome, _ error: JobError, _ transition: Transition,
-    now: WallTime, whole: Bool = false
-  ) {
-    var record = record
-    record.state = .dead
-    record.outcome = outcome
-    record.error = error
-    record.runAt = nil
-    record.updatedAt = now
-    record.finishedAt = now
-    settling.add(Settlement(claim, transition, record, whole: whole))
-  }
-
-  // MARK: Twins
-
-  /// Claims a file whose id is taken under a fresh one, and judges it.
-  func settleTwin(_ id: String, now: WallTime) throws(SpoolError) {
-    var first = occupied[id]
-    for state in [JobState.done, .hold, .cur] where first == nil {
-      if try spool.exists(id, in: state) {
-        first = try transitions.droppedHash(id, in: state, limit: settings.daemon.maxJobBytes)
-      }
-    }
-    guard let claim = try transitions.claimTwin(id, at: now, limit: settings.daemon.maxJobBytes) else { return }
-    occupied[claim.id] = claim.sha256
-    let submitter = submitter(claim.uid)
-    settling.add(transitions.judge(twin: claim, first: first, at: now, by: submitter))
-  }
-
   /// What a dead job of this id went through, when a new file takes its place.
   private func historyOfDead(_ id: String) throws(SpoolError) -> JobRecord? {
     guard try spool.exists(id, in: .dead) else { return nil }
@@ -390,61 +289,6 @@ extension Engine {
       return nil
     }
     return job.record
-  }
-
-  // MARK: Trust
-
-  /// Whether the audit log bears out a record found in a file.
-  private func isProven(_ id: String, _ text: [UInt8]) throws(SpoolError) -> Bool {
-    // What is remembered may be older than the file: then the log decides.
-    if let known = proven[id], known == Digest.sha256(text) { return true }
-    if unheardOf.remove(id) != nil { return false }
-    guard let trace = try AuditReader.traces(of: [id], in: spool, index: index)[id] else { return false }
-    return trace.bearsOut(text)
-  }
-
-  /// Whether the job brings a record that nobody here wrote. To be asked before any record is written into the file: its
-  /// line in the log would make the forged one a true one.
-  ///
-  /// - Parameter uid: the file's owner as it was dropped.
-  func isForged(_ id: String, _ job: Job, by uid: UInt32) throws(SpoolError) -> Bool {
-    if job.subject != nil { return !accounts.mayVouch(uid) }
-    guard let text = job.recordBytes else { return false }
-    return try !isProven(id, text)
-  }
-
-  /// After a power cut the record may be one of ours whose line got lost: then it goes back as it was before that run.
-  private func reject(_ claim: consuming Claim, orRewind id: String, now: WallTime) throws(SpoolError) {
-    let record = transitions.mendsTorn ? try AuditReader.traces(of: [id], in: spool, index: index)[id]?.record : nil
-    guard try transitions.rewind(claim, to: record) else { return rejectForged(claim, now: now) }
-    if try !transitions.unclaim(claim) {
-      // Somebody dropped the same id meanwhile.
-      try settleTwin(id, now: now)
-      guard try transitions.unclaim(claim) else {
-        throw SpoolError(
-          .exists, "\(id) cannot go back to new: its place is taken again and again",
-          path: spool.path(of: id, in: .new))
-      }
-    }
-    occupied[id] = nil
-    incoming.append(id)
-    turnSoon()
-  }
-
-  /// Nothing of the record is believed, so nothing of it is kept but the bytes beside it.
-  func rejectForged(_ claim: consuming Claim, now: WallTime) {
-    let problem = JobProblem(
-      .forgedRecord, "the file has a \"jobspool\" record that the audit log does not know; drop the job without it",
-      key: "jobspool")
-    var record = JobRecord(
-      id: claim.id, state: .new, submittedAt: min(claim.firstSeen, now), updatedAt: now, node: node)
-    record.submittedBy = submitter(claim.uid)
-    record.sha256 = claim.sha256
-    bury(claim, record, .rejected, problem.error, .reject, now: now, whole: true)
-  }
-
-  func submitter(_ uid: UInt32) -> JobRecord.Submitter {
-    JobRecord.Submitter(uid: uid, user: accounts.name(of: uid))
   }
 }
 

@@ -29,8 +29,8 @@ import Testing
 
   private func files(in state: JobState) -> [String] { TestSpool.names("\(spool.path)/\(state.rawValue)") }
 
-  private func claims() throws -> [String] {
-    try spool.auditLines.map { try JSONReader.parse($0) }.filter { $0["event"]?.string == "claimed" }
+  private func jobs(of event: String) throws -> [String] {
+    try spool.auditLines.map { try JSONReader.parse($0) }.filter { $0["event"]?.string == event }
       .compactMap { $0["job"]?.string }
   }
 
@@ -89,7 +89,8 @@ import Testing
       }))
     #expect(try bench.turn { bench.runner.started.count == ids.count })
     #expect(Set(bench.runner.started) == Set(ids))
-    #expect(try claims().count == ids.count)
+    #expect(try jobs(of: "claimed").count == ids.count)
+    #expect(try jobs(of: "submitted").sorted() == ids)
     for id in ids { #expect(try bench.end(id)) }
     #expect(files(in: .done).count == ids.count)
     #expect(files(in: .cur).isEmpty)
