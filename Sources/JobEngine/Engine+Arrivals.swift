@@ -133,7 +133,7 @@ extension Engine {
   }
 
   /// When the part of a turn that begins now is over.
-  func turnEnd() -> Duration { EventLoop.now + .milliseconds(Limits.turnMilliseconds) }
+  func turnEnd() -> Duration { EventLoop.now + turnLength }
 
   func look(at id: String, now: WallTime) throws(SpoolError) {
     if slowArrivals.contains(id) || isSetAside(id) { return }

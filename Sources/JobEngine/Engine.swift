@@ -128,7 +128,6 @@ package final class Engine {
   /// Writes the files of notices.
   let courier = Clerk(yields: false)
   var clerkMailbox: Mailbox<ClerkReport>?
-  var turnIsScheduled = false
   var committer: Committer?
   var isCommitting = false
   /// What an operator moved is to be synced again.
@@ -141,6 +140,9 @@ package final class Engine {
   var expiries = Deadlines<String>()
   var clock = ClockWatch()
   private var timer: LoopTimer?
+  private var turnIsScheduled = false
+  /// How long names are looked at, or jobs claimed, in one turn.
+  var turnLength = Duration.milliseconds(Limits.turnMilliseconds)
   private var rescanTimer: LoopTimer?
 
   enum Drain { case no, waiting, stopping }
@@ -183,6 +185,8 @@ package final class Engine {
     claim()
     flush()
     startClaimed()
+    // What claims and starts came to: ends that have missed `settle`. When the disk refuses them, it is tried again later.
+    if !settling.fresh.isEmpty, !retryIsScheduled { turnSoon() }
     commit()
     noteLate()
     sendNotices()
@@ -194,9 +198,9 @@ package final class Engine {
     scheduleFirings()
   }
 
-  /// Makes the loop take another turn without waiting for an event.
+  /// Makes the loop take another turn without waiting for an event. One follows every callback anyhow.
   func turnSoon() {
-    guard !turnIsScheduled else { return }
+    guard loop.isAboutToWait, !turnIsScheduled else { return }
     turnIsScheduled = true
     loop.after(.zero) {}
   }

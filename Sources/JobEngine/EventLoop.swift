@@ -47,6 +47,8 @@ package final class EventLoop {
 
   /// Called before each wait, after every callback that was ready: the place to do once what many events asked for.
   package var beforeWait: (() -> Void)?
+  /// From `beforeWait` on until the wait: only then is it too late for what `beforeWait` is to do.
+  package private(set) var isAboutToWait = false
   private var errands: [() -> Void] = []
 
   private let epoll: Int32
@@ -185,13 +187,15 @@ package final class EventLoop {
   /// One round: `beforeWait`, errands, wait for the first event (at most `timeout`; nil is for ever), all callbacks of what is
   /// ready, then all timers that are due.
   package func runOnce(timeout: Duration?) throws(Failure) {
+    isAboutToWait = true
     beforeWait?()
-    if stopped, timeout == nil { return }
-    while !errands.isEmpty {
+    while !errands.isEmpty, !stopped || timeout != nil {
       let round = errands
       errands = []
       for errand in round { errand() }
     }
+    isAboutToWait = false
+    if stopped, timeout == nil { return }
     guard try dispatch(waiting: patience(timeout)) else { return }
     guard let first = timers.first else { return }
     let now = EventLoop.now
