@@ -14,6 +14,8 @@ struct Adopting {
   private var waiting: [Entry] = []
   private var underWay: [Entry] = []
 
+  /// Some wait for the next step.
+  var isWaiting: Bool { !waiting.isEmpty }
   var isEmpty: Bool { waiting.isEmpty && underWay.isEmpty }
 
   mutating func add(_ entry: Entry) { waiting.append(entry) }

@@ -130,6 +130,8 @@ package final class Engine {
   var clerkMailbox: Mailbox<ClerkReport>?
   var committer: Committer?
   var isCommitting = false
+  var commitBegan = Duration.zero
+  var gatherTimer: LoopTimer?
   /// What an operator moved is to be synced again.
   var movesAreDue = false
   var relaxedSyncIsDue = false

@@ -77,9 +77,12 @@ struct Settling {
     return (done, left, failure)
   }
 
+  /// Something is to be synced.
+  var waitsForCommit: Bool { !files.isEmpty || !noted.isEmpty }
+
   /// What a durable step started now has to sync besides the log; nil when nothing waits for one.
   mutating func beginCommit() -> [Int32]? {
-    guard !files.isEmpty || !noted.isEmpty else { return nil }
+    guard waitsForCommit else { return nil }
     swap(&files, &filesUnderWay)
     swap(&noted, &notedUnderWay)
     return filesUnderWay.map(\.fileDescriptor)

@@ -173,6 +173,11 @@ package struct Agenda {
     slots.indices.compactMap { slots[$0].phase == .scheduled ? names.name($0) : nil }
   }
 
+  /// Whether jobs stand in line behind others of their type that run.
+  package var hasLine: Bool {
+    types.indices.contains { types[$0].running > 0 && !types[$0].isPaused && !readyHeaps[$0].isEmpty }
+  }
+
   /// How many a type's line holds; a test keeps an eye on what a pick moves.
   func lineLength(_ type: TypeNumber) -> Int { readyHeaps[type].count }
 

@@ -13,6 +13,8 @@ package enum Limits {
   package static let startedAtOnce = 16
   /// Settles that may wait for the durable step before claims pause.
   package static let settlesWaiting = 1024
+  /// How far apart the durable steps of ends begin while other jobs wait for a place.
+  package static let commitGapMilliseconds = 2
   /// Up to so many copies of adopted files are synced one by one.
   package static let copiesSyncedAlone = 4
   /// Files refused in one turn of the engine, each of which costs a sync: good jobs that came in meanwhile do not wait for all.
