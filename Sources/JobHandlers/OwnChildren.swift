@@ -41,7 +41,7 @@ package final class OwnChildren: Sendable {
   /// A moment in which no child that is listed apart is half started.
   package func betweenStarts<T>(_ look: () -> T) -> T { startingApart.withWriting(look) }
 
-  /// What posix_spawn(3) gave: the child, or the error number.
+  /// What a start came to: the child, or the error number.
   package enum SpawnResult: Sendable {
     case success(Int32)
     case failure(Int32)

@@ -2,7 +2,7 @@ internal import CSpoolShims
 internal import Glibc
 internal import JobEngine
 
-/// Starts processes on threads of its own. posix_spawn(3) holds its caller until the child has executed its program: some
+/// Starts processes on threads of its own. A start holds its caller until the child has executed its program: some
 /// hundreds of microseconds, in which the loop's thread settles and claims other jobs instead. There are two of them, so that
 /// of jobs that end together the successor of one does not wait for that of the other.
 ///

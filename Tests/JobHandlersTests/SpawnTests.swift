@@ -1,5 +1,6 @@
 import CSpoolShims
 import Glibc
+import JobEngine
 import Testing
 
 @testable import JobHandlers
@@ -58,5 +59,63 @@ import Testing
     #expect(spool_spawn("/no/such/program", words.pointers, environment.pointers, "/", none, &pid) == ENOENT)
     #expect(spool_spawn("/bin/true", words.pointers, environment.pointers, "/no/such/folder", none, &pid) == ENOENT)
     #expect(spool_spawn("/etc/passwd", words.pointers, environment.pointers, "/", none, &pid) == EACCES)
+  }
+
+  /// Starts it and waits for its end; the wait status.
+  private static func run(_ words: CStringList, _ environment: CStringList, output: Int32 = -1) -> Int32? {
+    var pid: pid_t = 0
+    let error = OwnChildren.shared.start {
+      let program = String(cString: words.pointers[0]!)
+      let error = spool_spawn(program, words.pointers, environment.pointers, "/", [-1, output, -1, -1], &pid)
+      return error == 0 ? .success(pid) : .failure(error)
+    }
+    guard error == nil else { return nil }
+    var status: Int32 = 0
+    while waitpid(pid, &status, 0) < 0 && errno == EINTR {}
+    OwnChildren.shared.remove(pid)
+    return status
+  }
+
+  @Test("a child has no signal blocked, ignored or caught, whatever its parent has, and the parent keeps what it had")
+  func signals() throws {
+    signal(SIGPIPE, SIG_IGN)
+    var mine = sigset_t()
+    var before = sigset_t()
+    sigemptyset(&mine)
+    sigaddset(&mine, SIGUSR2)
+    pthread_sigmask(SIG_BLOCK, &mine, &before)
+    defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+    var ends: [Int32] = [0, 0]
+    try #require(spool_pipe(&ends) == 0)
+    defer { close(ends[0]) }
+    let words = CStringList(["/bin/grep", "-E", "^Sig(Blk|Ign|Cgt)", "/proc/self/status"])
+    let status = SpawnTests.run(words, CStringList([String]()), output: ends[1])
+    close(ends[1])
+    #expect(status == 0)
+    var said = [UInt8](repeating: 0, count: 4096)
+    let count = read(ends[0], &said, said.count)
+    let lines = String(decoding: said[..<max(0, count)], as: UTF8.self).split(separator: "\n")
+    #expect(lines.count == 3)
+    #expect(lines.allSatisfy { $0.hasSuffix("\t0000000000000000") }, "\(lines)")
+    var after = sigset_t()
+    pthread_sigmask(SIG_SETMASK, nil, &after)
+    #expect(sigismember(&after, SIGUSR2) == 1)
+    #expect(sigismember(&after, SIGTERM) == sigismember(&before, SIGTERM))
+  }
+
+  @Test("threads that start children at the same time each get their own")
+  func together() throws {
+    let threads = try (0..<4).map { thread in
+      try WorkThread {
+        for number in 0..<50 {
+          let code = (thread * 50 + number) % 120 + 1
+          let words = CStringList(["/bin/sh", "-c", "test \"$0\" = \"$CODE\" && exit $CODE", "\(code)"])
+          let status = SpawnTests.run(words, CStringList(["CODE=\(code)"]))
+          if status != Int32(code) << 8 { Issue.record("exit code \(code) came as status \(status ?? -1)") }
+          if SpawnTests.run(CStringList(["/no/such/program"]), CStringList([String]())) != nil { Issue.record("ran") }
+        }
+      }
+    }
+    for thread in threads { thread.join() }
   }
 }

@@ -1,5 +1,5 @@
 /*
- * Processes and waiting for them: posix_spawn(3), pidfd_open(2), wait4(2), epoll(7), eventfd(2), signalfd(2),
+ * Processes and waiting for them: clone(2), pidfd_open(2), wait4(2), epoll(7), eventfd(2), signalfd(2),
  * timerfd_create(2), pipe2(2), prctl(2). Thin: each function is one call, or one call and the set-up that C macros or
  * unions would ask of Swift. Every function returns -1 and sets errno on failure unless it says otherwise; every
  * descriptor made here has FD_CLOEXEC.
@@ -12,10 +12,10 @@
 #include <sys/types.h>
 
 /*
- * Starts a program in a session (and so a process group) of its own, all signals unblocked and at their defaults, in
- * `directory`, with fds[0...3] as its descriptors 0 to 3 and every other descriptor closed. The numbers in `fds` may
- * be anything, 0 to 3 included. A -1 means /dev/null for 0 to 2 and no descriptor for 3.
- * Returns 0 and the pid, or the error number (posix_spawn's way); a failed exec is reported here too.
+ * Starts a program in a session (and so a process group) of its own, in `directory`, with fds[0...3] as its descriptors 0 to 3
+ * and every other descriptor closed. All signals are unblocked and at their defaults, as far as they were changed before the
+ * first start (SIGPIPE: always). The numbers in `fds` may be anything, 0 to 3 included. A -1 means /dev/null for 0 to 2 and
+ * no descriptor for 3. Returns 0 and the pid, or the error number (posix_spawn's way); a failed exec is reported here too.
  */
 int spool_spawn(const char *path, char *const argv[], char *const envp[], const char *directory, const int fds[4],
                 pid_t *pid);
