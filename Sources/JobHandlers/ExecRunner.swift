@@ -60,9 +60,10 @@ package final class ExecRunner: JobRunner {
       report: report)
   }
 
-  /// nil where the system has no thread to spare, and while the one there is does not come back: then everything starts on
-  /// the loop's.
+  /// nil where the system has no thread to spare or cannot tell whose child is whose, and while those there are do not come
+  /// back: then everything starts on the loop's.
   private func otherThread() -> Spawner? {
+    guard strays.goesByThread else { return nil }
     if spawner == nil { spawner = try? Spawner(loop: loop) }
     return spawner?.isStuck == true ? nil : spawner
   }

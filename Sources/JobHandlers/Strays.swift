@@ -35,10 +35,14 @@ final class Strays {
     self.otherChildren = otherChildren
     children = open("/proc/self/task/\(getpid())/children", O_RDONLY | O_CLOEXEC)
     // What was a child before we started anything (inherited through exec) is nobody's stray.
-    if ownsProcess { for pid in ownChildren() { OwnChildren.shared.add(pid) } }
+    if ownsProcess { for pid in ownChildren() ?? [] { OwnChildren.shared.add(pid) } }
   }
 
   deinit { if children >= 0 { close(children) } }
+
+  /// The kernel lists children by the thread that started them. Where it does not, all of /proc is searched for them, and
+  /// whatever is started has to be known by then: only the loop's own thread may start anything.
+  var goesByThread: Bool { children >= 0 }
 
   /// What is left of a job, or of a worker, whose first process has ended and was reaped.
   struct Remains {
@@ -129,7 +133,7 @@ final class Strays {
 
   /// Reaps what has ended and belongs to no job: as the first process of a container we are the parent of every orphan.
   func reapStrangers() {
-    for pid in ownChildren() where !isExpected(pid) && ProcessTable.entry(pid)?.isZombie == true { reap(pid) }
+    for pid in ownChildren() ?? [] where !isExpected(pid) && ProcessTable.entry(pid)?.isZombie == true { reap(pid) }
   }
 
   /// Living processes of the job. Reaps the dead among the strangers on the way.
@@ -138,12 +142,15 @@ final class Strays {
   /// so a list is believed only when everything on it was still as listed afterwards.
   private func look(_ remains: inout Remains) -> [pid_t] {
     while true {
-      let strangers = ownChildren().filter { !isExpected($0) }
+      remains.isUnsure = false
+      remains.isBetweenPrograms = false
+      guard let strangers = strangers() else {
+        remains.isUnsure = true
+        return []
+      }
       var found: [pid_t] = []
       var unclear: Set<pid_t> = []
       var hasReaped = false
-      remains.isUnsure = false
-      remains.isBetweenPrograms = false
       for pid in strangers {
         guard let entry = ProcessTable.entry(pid) else { continue }
         if entry.isZombie {
@@ -173,7 +180,7 @@ final class Strays {
       let groupRemains = kill(-remains.leader, 0) == 0 || errno == EPERM
       guard !unclear.isEmpty || groupRemains else { return [] }
       found = hidden(remains, below: unclear)
-      guard found.isEmpty, Set(ownChildren().filter { !isExpected($0) }) != Set(strangers) else { return found }
+      guard found.isEmpty, let now = self.strangers(), Set(now) != Set(strangers) else { return found }
     }
   }
 
@@ -219,12 +226,12 @@ final class Strays {
     suspects[pid] = nil
   }
 
-  private func ownChildren() -> [pid_t] {
-    guard children >= 0, let text = ProcessTable.read(children, limit: 1 << 20) else {
-      return OwnChildren.shared.betweenStarts {
-        ProcessTable.all().filter { ProcessTable.entry($0)?.parent == getpid() }
-      }
-    }
+  private func strangers() -> [pid_t]? { ownChildren()?.filter { !isExpected($0) } }
+
+  /// nil when the kernel does not tell just now.
+  private func ownChildren() -> [pid_t]? {
+    guard goesByThread else { return ProcessTable.all().filter { ProcessTable.entry($0)?.parent == getpid() } }
+    guard let text = ProcessTable.read(children, limit: 1 << 20) else { return nil }
     return text.split(separator: UInt8(ascii: " ")).compactMap { pid_t(String(decoding: $0, as: UTF8.self)) }
   }
 }
