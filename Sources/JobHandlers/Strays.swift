@@ -154,11 +154,14 @@ final class Strays {
       for pid in strangers {
         guard let entry = ProcessTable.entry(pid) else { continue }
         if entry.isZombie {
-          if ownsProcess || isOf(remains, entry) {
-            reap(pid)
+          guard ownsProcess || isOf(remains, entry) else { continue }
+          if reap(pid) {
             hasReaped = true
+            continue
           }
-        } else if isOf(remains, entry) || ProcessTable.environment(of: pid, holds: marks(remains)) {
+        }
+        // (One that looks dead and cannot be reaped has other threads that live.)
+        if isOf(remains, entry) || ProcessTable.environment(of: pid, holds: marks(remains)) {
           remains.sessions.insert(entry.session)
           found.append(pid)
         } else if !ProcessTable.environment(of: pid, names: "JOBSPOOL_TOKEN") {
@@ -180,7 +183,12 @@ final class Strays {
       let groupRemains = kill(-remains.leader, 0) == 0 || errno == EPERM
       guard !unclear.isEmpty || groupRemains else { return [] }
       found = hidden(remains, below: unclear)
-      guard found.isEmpty, let now = self.strangers(), Set(now) != Set(strangers) else { return found }
+      guard found.isEmpty else { return found }
+      guard let now = self.strangers() else {
+        remains.isUnsure = true
+        return []
+      }
+      if Set(now) == Set(strangers) { return [] }
     }
   }
 
@@ -207,7 +215,7 @@ final class Strays {
   private func isExpected(_ pid: pid_t) -> Bool { OwnChildren.shared.contains(pid) || otherChildren().contains(pid) }
 
   private func belongs(_ pid: pid_t, to remains: Remains) -> Bool {
-    guard let entry = ProcessTable.entry(pid), !entry.isZombie else { return false }
+    guard let entry = ProcessTable.entry(pid) else { return false }
     return isOf(remains, entry) || ProcessTable.environment(of: pid, holds: marks(remains))
   }
 
@@ -219,11 +227,14 @@ final class Strays {
     [Array(remains.mark.utf8), Array("JOBSPOOL_TOKEN=\(remains.token)".utf8)]
   }
 
-  private func reap(_ pid: pid_t) {
+  /// False when it is not dead yet.
+  @discardableResult
+  private func reap(_ pid: pid_t) -> Bool {
     var status: Int32 = 0
     var usage = rusage()
-    _ = spool_reap(pid, &status, &usage)
+    guard spool_reap(pid, &status, &usage) != 0 else { return false }
     suspects[pid] = nil
+    return true
   }
 
   private func strangers() -> [pid_t]? { ownChildren()?.filter { !isExpected($0) } }
