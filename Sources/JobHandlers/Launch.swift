@@ -81,8 +81,8 @@ final class Launch {
       let error = withExtendedLifetime(strings) {
         OwnChildren.shared.start(listedApart: listedApart) {
           // setpriv inherits what it needs, and gives it away; no other handler ever has it.
-          if becomesOther, geteuid() != 0, spool_lend_identity() != 0 { return .failure(errno) }
           defer { if becomesOther { _ = spool_clear_ambient() } }
+          if becomesOther, geteuid() != 0, spool_lend_identity() != 0 { return .failure(errno) }
           let error = spool_spawn(executable, words.pointers, environment, directory, files, &pid)
           return error == 0 ? .success(pid) : .failure(error)
         }
