@@ -31,35 +31,74 @@ struct launch {
   int error;
 };
 
+/* rt_sigaction(2) past glibc, which keeps signals 32 and 33 to itself: whoever started us with them ignored would have them so
+   in every child. Nothing but zeros is the default; what is first in it is the handler. */
+struct raw_action {
+  uintptr_t words[8];
+};
+
+static int set_action(int number, const struct raw_action *new, struct raw_action *old) {
+  return (int)syscall(SYS_rt_sigaction, number, new, old, (size_t)8);
+}
+
 /* Signals that are not at their defaults in this process, since it was started or by its own doing before its first child. */
-static sigset_t changed;
+static uint64_t changed;
 
 static void note_changed(void) {
-  sigemptyset(&changed);
-  for (int number = 1; number < NSIG; number++) {
-    struct sigaction action;
+  for (int number = 1; number <= 64; number++) {
+    struct raw_action action = {{0}};
     /* SIGPIPE may come to be ignored later. */
-    if (number == SIGPIPE || (sigaction(number, NULL, &action) == 0 && action.sa_handler != SIG_DFL))
-      sigaddset(&changed, number);
+    if (number == SIGPIPE || (set_action(number, NULL, &action) == 0 && action.words[0] != 0))
+      changed |= (uint64_t)1 << (number - 1);
   }
+}
+
+/* Closes all from `first` on where there is no close_range(2): before Linux 5.9, or in a container that knows it not. */
+static int close_one_by_one(int first) {
+  _Alignas(8) char entries[1024];
+  int folder = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int found;
+  if (folder < 0) return -1;
+  do {
+    long size;
+    found = 0;
+    if (lseek(folder, 0, SEEK_SET) < 0) return -1;
+    while ((size = syscall(SYS_getdents64, folder, entries, sizeof entries)) > 0)
+      for (long at = 0; at < size;) {
+        /* struct linux_dirent64: inode, offset, length, kind, name */
+        unsigned short length;
+        memcpy(&length, entries + at + 16, sizeof length);
+        int number = 0;
+        const char *digit = entries + at + 19;
+        while (*digit >= '0' && *digit <= '9') number = number * 10 + (*digit++ - '0');
+        if (*digit == 0 && digit != entries + at + 19 && number >= first && number != folder && close(number) == 0) found = 1;
+        at += length;
+      }
+    if (size < 0) return -1;
+  } while (found);
+  /* It goes with the start of the program. */
+  return 0;
 }
 
 /* Only system calls from here on: no lock may be taken, and nothing changed that the parent would find. */
 static int become(void *argument) {
   struct launch *launch = argument;
-  const struct sigaction standard = {.sa_handler = SIG_DFL};
+  const struct raw_action standard = {{0}};
   sigset_t none;
   int count = launch->sources[3] >= 0 ? 4 : 3;
 
-  for (int number = 1; number < NSIG; number++)
-    if (sigismember(&changed, number) == 1) sigaction(number, &standard, NULL);
+  for (int number = 1; number <= 64; number++)
+    if (changed >> (number - 1) & 1) set_action(number, &standard, NULL);
   if (setsid() < 0 || chdir(launch->directory) != 0) goto failed;
   for (int target = 0; target < count; target++) {
     int source = launch->sources[target];
-    if (source < 0 && (source = open("/dev/null", O_RDWR | O_CLOEXEC)) < 0) goto failed;
-    if (source == target ? fcntl(source, F_SETFD, 0) != 0 : dup2(source, target) < 0) goto failed;
+    if (source < 0) {
+      close(target);
+      if ((source = open("/dev/null", O_RDWR)) < 0) goto failed;
+    }
+    if (source != target && dup2(source, target) < 0) goto failed;
   }
-  if (close_range((unsigned)count, ~0U, 0) != 0) goto failed;
+  if (close_range((unsigned)count, ~0U, 0) != 0 && close_one_by_one(count) != 0) goto failed;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
   execve(launch->path, launch->argv, launch->envp);
