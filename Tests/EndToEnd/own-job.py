@@ -34,7 +34,8 @@ with Spool(config='max_jobs = 16\nrescan = "1s"') as spool:
             spool.drop(kind, {"type": kind, "payload": PAYLOAD})
     for name in HARMS:
         for kind in (name, f"{name}-fails", f"{name}-large"):
-            spool.wait(kind)
+            # A handler may put it where its end would.
+            until(lambda: spool.events(kind, "finished", "buried"), lambda: f"the end of {kind} in the log")
             until(lambda: spool.states(kind) == ["done"], lambda: f"{kind} lies in done/ alone, not in {spool.states(kind)}")
             job = spool.job("done", kind) if spool.states(kind) == ["done"] else {"jobspool": {}}
             same(job.get("payload"), PAYLOAD, f"what was dropped, of {kind}")
