@@ -61,7 +61,7 @@ test: deps peers ## Build and run every test, unattended
 	$(SWIFT) test --skip-build --disable-xctest --filter SoleOwnerTests 2>&1 | tee -a .build/test.log || status=1; \
 	Tests/run-scripts 2>&1 | tee .build/scripts.log || status=1; \
 	{ set +x; } 2>/dev/null; printf '\nClosing lines:\n'; \
-	grep -hE '^✘ .* (recorded an issue|failed after)|^FAILED' .build/test.log .build/scripts.log || true; \
+	grep -hE '^✘ .* (recorded an issue|failed after)|^FAILED|^    WRONG' .build/test.log .build/scripts.log || true; \
 	grep -E 'Test run with ' .build/test.log || status=1; \
 	tail -n 1 .build/scripts.log; \
 	exit $$status
