@@ -163,4 +163,6 @@ def beside(bench):
     }
     if shutil.which("rsync"):
         contestants["beside-backup"] = lambda: steady(count, backup)
+    else:
+        print("  beside         beside-backup            left out: rsync is not installed", flush=True)
     bench.measure("beside", contestants, "jobs/s|ms", once=True)
