@@ -104,7 +104,8 @@ class Disk:
         options = CUT_OPTIONS.get(self.kind, "loop")
         mount = ["mount", "-o", options, image, self.mount]
         mounted = subprocess.run(mount, capture_output=True, text=True)
-        if mounted.returncode and self.kind == "btrfs":
+        self.is_rescued = mounted.returncode != 0 and self.kind == "btrfs"
+        if self.is_rescued:
             # A torn superblock is put back from its copy, as an administrator would.
             subprocess.run(["btrfs", "rescue", "super-recover", "-y", image], capture_output=True)
             mounted = subprocess.run(mount, capture_output=True, text=True)
