@@ -107,9 +107,12 @@ final class Strays {
         try loop.watch(file, for: .read) { [self] _ in
           loop.unwatch(file)
           close(file)
-          reap(pid)
-          waiting -= 1
-          step()
+          func ended() {
+            waiting -= 1
+            step()
+          }
+          // Who traces it may not have let it go yet (ptrace(2)).
+          if reap(pid) { ended() } else { loop.after(.milliseconds(10), ended) }
         }
         waiting += 1
       } catch {
