@@ -254,7 +254,7 @@ def study(kind, folder):
             for what, examples in verdict.wrong.items():
                 for example in examples[before.get(what, 0):][:2]:
                     print(f"      image {number}: {what}: {example[:900]}", flush=True)
-    check(verdict.rescued * 10 <= verdict.images, f"{kind}: disks with a torn superblock, not judged: {verdict.rescued}")
+    check(verdict.rescued <= max(1, verdict.images // 10), f"{kind}: disks with a torn superblock, not judged: {verdict.rescued}")
     if CONTROL:
         check(
             bool(verdict.wrong),
