@@ -154,6 +154,24 @@ struct HouseRulesTests {
     }
   }
 
+  @Test("tests with a process of their own are in the suites that run by themselves")
+  func processesOfTheirOwn() {
+    // Among the others such a test may never end: what waits for its process is held up by any child that nobody has reaped.
+    let call = "processExits" + "With"
+    var calls = 0
+    for file in tests {
+      var suite = ""
+      for (number, line) in file.code {
+        let type = /^(?:\S.*)?\b(?:struct|class|enum|actor|extension) (\w+)/
+        if let name = line.firstMatch(of: type)?.1 { suite = String(name) }
+        guard line.contains(call) else { continue }
+        calls += 1
+        #expect(suite.contains("SoleOwnerTests"), "\(file.path):\(number) is in \(suite)")
+      }
+    }
+    #expect(calls > 5)
+  }
+
   @Test("a living writer cannot lose its staged file to the sweeper")
   func staging() {
     #expect(Limits.stagingSeconds < Limits.sweepStagingSeconds)

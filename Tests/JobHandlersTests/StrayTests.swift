@@ -36,26 +36,6 @@ import Testing
     #expect(bench.survivors().isEmpty)
   }
 
-  @Test("a process whose first thread has ended looks dead and is not: it is ended with its job")
-  func firstThreadGone() async {
-    await #expect(processExitsWith: .success) {
-      let program = """
-        import ctypes, threading, time
-        threading.Thread(target=time.sleep, args=(600,)).start()
-        ctypes.CDLL(None).pthread_exit(None)
-        """
-      let script = """
-        setsid python3 -c '\(program)' &
-        while ! grep -q '^State:.Z' /proc/$!/status; do sleep 0.01; done
-        echo $!
-        """
-      let bench = try HandlerBench(ownsProcess: true)
-      let end = try bench.run(script)
-      let pid = try #require(end.text.flatMap { pid_t($0.filter(\.isNumber)) })
-      #expect(kill(pid, 0) == -1 && errno == ESRCH)
-    }
-  }
-
   @Test("the strays of one job are ended, those of a running one are left alone")
   func neighbours() throws {
     let bench = try HandlerBench()
@@ -130,6 +110,26 @@ import Testing
       try bench.wait { !bench.ends(neighbour.id).isEmpty }
       #expect(bench.ends(neighbour.id).first?.ending == .exited(0))
       let pid = try #require(pid_t(bench.read("\(bench.folder)/hidden").filter(\.isNumber)))
+      #expect(kill(pid, 0) == -1 && errno == ESRCH)
+    }
+  }
+
+  @Test("a process whose first thread has ended looks dead and is not: it is ended with its job")
+  func firstThreadGone() async {
+    await #expect(processExitsWith: .success) {
+      let program = """
+        import ctypes, threading, time
+        threading.Thread(target=time.sleep, args=(600,)).start()
+        ctypes.CDLL(None).pthread_exit(None)
+        """
+      let script = """
+        setsid python3 -c '\(program)' &
+        while ! grep -q '^State:.Z' /proc/$!/status; do sleep 0.01; done
+        echo $!
+        """
+      let bench = try HandlerBench(ownsProcess: true)
+      let end = try bench.run(script)
+      let pid = try #require(end.text.flatMap { pid_t($0.filter(\.isNumber)) })
       #expect(kill(pid, 0) == -1 && errno == ESRCH)
     }
   }
