@@ -54,8 +54,8 @@ first-job:
 
 # SoleOwnerTests run by themselves: they need a process whose children are all theirs, and the test runner waits for its
 # own children in a way that another test's unreaped child can hold up. A failure does not hide the ones after it, and all
-# are named once more at the end. A run that hangs is ended after 20 minutes (it takes two), so that the rest is run all the
-# same.
+# are named once more at the end. Tests that hang are ended after 20 minutes (they take two), a script after ten (the longest
+# takes one), and the rest is run all the same.
 test: deps peers ## Build and run every test, unattended
 	$(SWIFT) build --build-tests
 	@mkdir -p .build
@@ -66,7 +66,7 @@ test: deps peers ## Build and run every test, unattended
 	    { code=$${PIPESTATUS[0]}; status=1; [[ $$code -ne 124 && $$code -ne 137 ]] || \
 	      printf '\nFAILED: the Swift tests (%s SoleOwnerTests) hung\n' $$which | tee -a .build/test.log; }; \
 	done; \
-	Tests/run-scripts 2>&1 | tee .build/scripts.log || status=1; \
+	LIMIT=600 Tests/run-scripts 2>&1 | tee .build/scripts.log || status=1; \
 	{ set +x; } 2>/dev/null; printf '\nClosing lines:\n'; \
 	grep -hE '^✘ .* (recorded an issue|failed after)|^FAILED|^    WRONG' .build/test.log .build/scripts.log || true; \
 	grep -E 'Test run with ' .build/test.log || status=1; \
