@@ -37,24 +37,9 @@ final class WorkerProcess {
   private var pidFile: Int32 = -1
   private var pipes: Pipes
 
-  /// Lines not yet taken by the pipe, from `sent` on.
-  private var outgoing: [UInt8] = []
-  private var sent = 0
-  /// Bytes of all lines ever queued, and how many of them the pipe took.
-  private var queued = 0
-  private var written = 0
-  private var waitsToWrite = false
-  /// It closed its standard input.
-  private var isShut = false
-  private var willFlush = false
+  private let input: WorkerInput
+  private let output: WorkerOutput
   private var fed = 0
-
-  /// The beginning of a line whose end has not come yet.
-  private var held: [UInt8] = []
-  /// What comes is not understood any more; it is read, so that the process does not hang in a write, and dropped.
-  private var isDeaf = false
-  /// A result in it may have as many bytes as it likes, escapes and the other keys need some more.
-  private let lineLimit: Int
   private var words = LastWords()
   private var complaints = 0
 
@@ -70,7 +55,8 @@ final class WorkerProcess {
     self.loop = loop
     settings = request.handler
     token = request.token
-    lineLimit = settings.maxResultBytes + 65536
+    // A result in a line may have as many bytes as it likes, escapes and the other keys need some more.
+    output = WorkerOutput(limit: settings.maxResultBytes + 65536)
     pipes = try Pipes(control: false)
     pipes.neverBlock()
     do throws(StartProblem) {
@@ -82,12 +68,16 @@ final class WorkerProcess {
       throw error
     }
     pipes.closeChildEnds()
+    input = WorkerInput(pipes.input, loop)
+    pipes.input = -1
     do throws(EventLoop.Failure) {
       pidFile = spool_pidfd_open(pid)
       guard pidFile >= 0 else { throw EventLoop.Failure("pidfd_open", errno: errno) }
       try loop.watch(pidFile, for: .read) { [unowned self] _ in leaderEnded() }
-      // Nothing to wait for yet, but that it closes it is told without being asked for.
-      try loop.watch(pipes.input, for: []) { [unowned self] ready in inputReady(ready) }
+      try input.open(
+        // Mostly the process is just ending, so it gets a moment for that.
+        shut: { [unowned self] in loop.after(.milliseconds(100)) { [weak self] in self?.refused() } },
+        failed: { [unowned self] in replace("its standard input cannot be watched (\($0))") })
       try loop.watch(pipes.output, for: .read) { [unowned self] _ in readOutput() }
       try loop.watch(pipes.errors, for: .read) { [unowned self] _ in readErrors() }
     } catch {
@@ -106,7 +96,7 @@ final class WorkerProcess {
     phase = .over
   }
 
-  var takesJobs: Bool { phase == .serving && !isShut }
+  var takesJobs: Bool { phase == .serving && !input.isShut }
 
   /// How `Strays` and the remarks call it.
   var name: String { "worker \(number)" }
@@ -120,94 +110,33 @@ final class WorkerProcess {
     let now = EventLoop.now
     job.deadline = now + job.request.timeout
     job.lastSign = now
-    job.lineStart = queued
-    queued += job.request.input.count
-    outgoing.append(contentsOf: job.request.input)
+    job.lineStart = input.put(job.request.input)
     jobs.append(job)
     fed += 1
     watchDeadline(of: job)
     if let most = settings.recycleAfter, fed >= most { phase = .retiring }
-    guard !willFlush, !waitsToWrite, !isShut else { return }
-    willFlush = true
-    loop.beforeNextWait { [weak self] in self?.flush() }
-  }
-
-  /// Writes what the pipe takes. A worker that does not read is sent nothing more than the jobs it has anyway.
-  private func flush() {
-    willFlush = false
-    guard pipes.input >= 0, !isShut, phase == .serving || phase == .retiring else { return }
-    while sent < outgoing.count {
-      let count = outgoing.withUnsafeBytes { write(pipes.input, $0.baseAddress.map { $0 + sent }, $0.count - sent) }
-      if count > 0 {
-        sent += count
-        written += count
-      } else if errno == EAGAIN {
-        return waitToWrite()
-      } else if errno != EINTR {
-        return wasShut()
-      }
-    }
-    outgoing.removeAll(keepingCapacity: outgoing.capacity <= 1 << 20)
-    sent = 0
-    waitToWrite(false)
-  }
-
-  private func waitToWrite(_ waits: Bool = true) {
-    guard waits != waitsToWrite else { return }
-    waitsToWrite = waits
-    do throws(EventLoop.Failure) {
-      try loop.change(pipes.input, for: waits ? .write : [])
-    } catch {
-      // Out of kernel memory: without this event the rest would never be written.
-      replace("its standard input cannot be watched (\(error))")
-    }
-  }
-
-  private func inputReady(_ ready: EventLoop.Readiness) {
-    if ready.contains(.failure) || ready.contains(.hangUp) { wasShut() } else { flush() }
-  }
-
-  /// Nobody will read what is written now. Mostly the process is just ending, so it gets a moment for that.
-  private func wasShut() {
-    guard !isShut else { return }
-    isShut = true
-    stopWriting()
-    loop.after(.milliseconds(100)) { [weak self] in self?.refused() }
   }
 
   /// It goes on without its standard input: it may finish what it has read, and no more.
   private func refused() {
-    guard phase == .serving || phase == .retiring, pipes.input >= 0 else { return }
+    guard phase == .serving || phase == .retiring else { return }
     phase = .retiring
-    let hasRead = hasRead
-    let unread = takeUnread()
-    stopWriting()
-    pool.takeBack(unread)
+    let hasRead = input.wasRead
+    pool.takeBack(takeUnread())
     pool.died(self, WorkerDeath(text: "closed its standard input", isOrderly: false, hasRead: hasRead))
     closeIfDone()
   }
 
-  /// The jobs of which it did not read a single byte: those behind what is still in the pipe. Only certain when it
-  /// cannot read any more.
+  /// The jobs of which it did not read a single byte. Only certain when it cannot read any more.
   private func takeUnread() -> [WorkerJob] {
-    let inPipe = pipes.input >= 0 ? max(0, Int(spool_unread(pipes.input))) : 0
-    return take { $0.lineStart >= written - inPipe }
+    let start = input.unreadFrom
+    return take { $0.lineStart >= start }
   }
-
-  /// It read at least a byte of what it was sent.
-  private var hasRead: Bool { pipes.input < 0 || written > max(0, Int(spool_unread(pipes.input))) }
 
   private func take(_ isTaken: (WorkerJob) -> Bool) -> [WorkerJob] {
     let taken = jobs.filter { $0.stopReason == nil && isTaken($0) }
     if !taken.isEmpty { jobs.removeAll { job in taken.contains { $0 === job } } }
     return taken
-  }
-
-  private func stopWriting() {
-    if pipes.input >= 0 { loop.unwatch(pipes.input) }
-    waitsToWrite = false
-    outgoing = []
-    sent = 0
   }
 
   // MARK: Answers out
@@ -219,33 +148,12 @@ final class WorkerProcess {
     let buffer = pool.buffer
     let count = read(pipes.output, buffer.baseAddress, buffer.count)
     if count > 0 {
-      hear(UnsafeBufferPointer(rebasing: buffer[..<count]))
+      output.hear(
+        UnsafeBufferPointer(rebasing: buffer[..<count]), take: { take(line: $0) }, tooLong: { tooLong($0) })
     } else if count == 0 || (errno != EAGAIN && errno != EINTR) {
       end(&pipes.output)
       fellSilent()
     }
-  }
-
-  private func hear(_ bytes: UnsafeBufferPointer<UInt8>) {
-    var rest = bytes
-    while !isDeaf, let base = rest.baseAddress, let found = memchr(base, 0x0A, rest.count) {
-      let length = UnsafeRawPointer(found) - UnsafeRawPointer(base)
-      let piece = UnsafeBufferPointer(rebasing: rest[..<length])
-      if held.isEmpty {
-        take(line: piece)
-      } else if held.count + length > lineLimit {
-        return tooLong()
-      } else {
-        held.append(contentsOf: piece)
-        let line = held
-        held.removeAll(keepingCapacity: held.capacity <= 1 << 20)
-        line.withUnsafeBufferPointer { take(line: $0) }
-      }
-      rest = UnsafeBufferPointer(rebasing: rest[(length + 1)...])
-    }
-    guard !isDeaf, !rest.isEmpty else { return }
-    held.append(contentsOf: rest)
-    if held.count > lineLimit { tooLong() }
   }
 
   private func take(line: UnsafeBufferPointer<UInt8>) {
@@ -346,9 +254,9 @@ final class WorkerProcess {
   }
 
   /// Where the next line begins is anyone's guess once a line has been cut.
-  private func tooLong() {
-    let culprit = held.withUnsafeBufferPointer { WorkerLine.Head($0).flatMap { place(of: $0.id) } }
-    distrust(culprit.map { [jobs[$0]] } ?? jobs, tooLarge, "it wrote a line of more than \(lineLimit) bytes")
+  private func tooLong(_ beginning: UnsafeBufferPointer<UInt8>) {
+    let culprit = WorkerLine.Head(beginning).flatMap { place(of: $0.id) }
+    distrust(culprit.map { [jobs[$0]] } ?? jobs, tooLarge, "it wrote a line of more than \(output.limit) bytes")
   }
 
   /// Without its standard output no answer can come. Mostly it is just ending, so it gets a moment for that.
@@ -366,8 +274,7 @@ final class WorkerProcess {
   /// Nothing it says counts any more. If it is not known whose fault it was, it counts for all: a job that spoils its
   /// worker each time must come to an end some day.
   private func distrust(_ culprits: [WorkerJob], _ error: JobError, _ reason: String) {
-    isDeaf = true
-    held = []
+    output.deafen()
     for job in culprits where job.failure == nil { job.failure = error }
     replace(reason)
   }
@@ -449,8 +356,7 @@ final class WorkerProcess {
   private func closeIfDone() {
     guard phase == .retiring, jobs.isEmpty else { return }
     phase = .closing
-    stopWriting()
-    end(&pipes.input)
+    input.close()
     setGrace { [unowned self] in terminate() }
   }
 
@@ -463,8 +369,8 @@ final class WorkerProcess {
   private func terminate() {
     guard phase == .serving || phase == .retiring || phase == .closing else { return }
     phase = .stopping
-    let unsent = take { $0.lineStart >= written }
-    stopWriting()
+    let unsent = take { input.isUnsent($0.lineStart) }
+    input.stop()
     kill(-pid, SIGTERM)
     // A stopped process would only take the signal when it is continued.
     kill(-pid, SIGCONT)
@@ -517,10 +423,9 @@ final class WorkerProcess {
     let pool = pool
     for _ in 0..<64 where drain(pipes.output) { readOutput() }
     for _ in 0..<64 where drain(pipes.errors) { readErrors() }
-    if !held.isEmpty {
+    let line = output.takeRest()
+    if !line.isEmpty {
       // Nothing but a whole object ends with its brace: an answer that only lacks its newline is one.
-      let line = held
-      held = []
       line.withUnsafeBufferPointer { line in
         if (try? WorkerLine(parsing: line)) != nil {
           take(line: line)
@@ -529,7 +434,7 @@ final class WorkerProcess {
         }
       }
     }
-    let hasRead = hasRead
+    let hasRead = input.wasRead
     let unread = takeUnread()
     closeEverything()
     phase = .over
@@ -571,8 +476,7 @@ final class WorkerProcess {
 
   private func closeEverything() {
     end(&pidFile)
-    stopWriting()
-    end(&pipes.input)
+    input.close()
     end(&pipes.output)
     end(&pipes.errors)
   }
