@@ -1,11 +1,7 @@
 /// `submit`: one job from options, or many from JSON lines, durable when the command ends.
 internal import ArgumentParser
-internal import CSpoolShims
-internal import Glibc
 internal import JobModel
-internal import JobSecrets
 internal import JobSubmission
-internal import SpoolConfig
 internal import SpoolHistory
 internal import SpoolStore
 
@@ -116,37 +112,13 @@ struct Submit: ParsableCommand {
 
   func run() throws {
     let spool = try options.open()
-    let configuration = options.configuration(of: spool)
-    let intake = Intake(spool, minFree: configuration.settings.minFree)
-    let reader = SpoolReader(spool, configuration: configuration, now: .current)
-    let ids: [String]
-    var status: Int32 = 0
-    if let bulk {
-      let follower = try follower(configuration, spool)
-      (ids, status) = try submitLines(bulk, then: follower, intake, reader, configuration)
-    } else {
-      let bytes = try document()
-      var job: Job
-      do throws(JobProblem) { job = try checked(bytes, configuration) } catch {
-        // Line and column would be those of a text the user never saw.
-        throw Failure(error.message, exit: 65)
-      }
-      if let problem = refusal(of: job.type, configuration, spool) { throw Failure(problem.message, exit: 77) }
-      if let refusal = RateGate().refusal(of: job, reader), try !isTaken(job, spool) {
-        throw Failure(refusal.message, exit: 75)
-      }
-      job = try sealed(job, Sealer(configuration), configuration)
-      warnUnknown([job.type], configuration)
-      let id = job.id ?? newID()
-      try intake.submit(Intake.Submission(id: id, bytes: job.bytes))
-      ids = [id]
-      if !wait { printID(id) }
-    }
+    let desk = SubmissionDesk(spool, options.configuration(of: spool))
+    let (ids, status) = try bulk.map { try submitLines($0, desk) } ?? ([try submitOne(desk)], 0)
     guard wait else {
       if status != 0 { throw Failure.silent(status) }
       return
     }
-    let after = SpoolReader(spool, configuration: configuration, now: .current)
+    let after = SpoolReader(spool, configuration: desk.configuration, now: .current)
     var worst = status
     let bar = WaitingBar(after, count: ids.count)
     try Waiting(after).wait(for: ids, timeout: nil, waiting: bar.show) { id, state in
@@ -155,12 +127,6 @@ struct Submit: ParsableCommand {
       if state == .dead { worst = 1 }
     }
     if worst != 0 { throw Failure.silent(worst) }
-  }
-
-  /// A duplicate is answered as one, and counts for no rate.
-  private func isTaken(_ job: Job, _ spool: Spool) throws -> Bool {
-    guard let id = job.id else { return false }
-    return try spool.state(of: id) != nil
   }
 
   private func printID(_ id: String) {
@@ -173,9 +139,23 @@ struct Submit: ParsableCommand {
     }
   }
 
-  func newID() -> String { JobID.make(at: .current, random: (spool_random(), spool_random())) }
-
   // MARK: One job
+
+  private func submitOne(_ desk: SubmissionDesk) throws -> String {
+    var desk = desk
+    let bytes = try document()
+    var job: Job
+    do throws(JobProblem) { job = try desk.checked(bytes) } catch {
+      // Line and column would be those of a text the user never saw.
+      throw Failure(error.message, exit: 65)
+    }
+    let id = job.id ?? SubmissionDesk.newID()
+    do throws(SubmissionDesk.Refusal) { job = try desk.admit(job, id: id) } catch { throw error.failure }
+    desk.warnUnknown([job.type])
+    try desk.submit(job, id: id)
+    if !wait { printID(id) }
+    return id
+  }
 
   private func document() throws -> [UInt8] {
     let type = type ?? ""
@@ -282,165 +262,29 @@ struct Submit: ParsableCommand {
     return writer.bytes
   }
 
-  /// The job as the daemon will read it, or why it will not.
-  func checked(_ bytes: [UInt8], _ configuration: Configuration) throws(JobProblem) -> Job {
-    try SubmissionCheck.checked(bytes, configuration)
-  }
-
-  /// What is written of it: with its secrets sealed, which makes it longer.
-  func sealed(_ job: Job, _ sealer: Sealer, _ configuration: Configuration) throws(Failure) -> Job {
-    let sealed: Job
-    do throws(SecretProblem) { sealed = try sealer.sealed(job) } catch { throw Failure(error.message, exit: 78) }
-    let limit = configuration.settings.maxJobBytes
-    guard sealed.bytes.count <= limit else {
-      throw Failure("sealed, the job has \(sealed.bytes.count) bytes; max_job_bytes allows \(limit)", exit: 65)
-    }
-    return sealed
-  }
-
-  /// What the daemon will say of this user, as far as it can be told here; it decides by the owner of the file.
-  func refusal(of type: String, _ configuration: Configuration, _ spool: Spool) -> JobProblem? {
-    guard let allow = configuration.handlers[type]?.allow, !allow.isEmpty,
-      let owner = try? spool.syscalls.status(spool.descriptor(JobState.cur)).uid
-    else { return nil }
-    var accounts = Accounts(daemonUID: owner)
-    return accounts.maySubmit(geteuid(), allow)
-      ? nil : .notAllowed(accounts.name(of: geteuid()), type: type, allow: allow)
-  }
-
-  private func warnUnknown(_ types: Set<String>, _ configuration: Configuration) {
-    let folder = "\(configuration.folder)/handlers"
-    guard access(folder, R_OK | X_OK) == 0 else { return }
-    for type in types.sorted() where configuration.handlers[type] == nil && configuration.brokenHandlers[type] == nil {
-      let near = Spelling.nearest(to: type, among: configuration.handlers.keys).map { "; did you mean \($0)?" } ?? ""
-      Console.complain("there is no handler \(folder)/\(type).toml, so the daemon will reject the job\(near)")
-    }
-  }
-
   // MARK: Many
 
   /// The ids that were accepted, and the exit code for the others.
-  private func submitLines(
-    _ source: String, then follower: Follower?, _ intake: Intake, _ reader: SpoolReader, _ configuration: Configuration
-  ) throws -> ([String], Int32) {
-    let bytes = try Input.read(source == "-" ? nil : source)
-    var submissions: [Intake.Submission] = []
-    var lines: [(number: Int, problem: (message: String, exit: Int32, code: String)?)] = []
-    var places: [Int] = []
-    var types = Set<String>()
-    let sealer = Sealer(configuration)
-    var follower = follower
-    var gate = RateGate()
-    if let follower { types.insert(follower.job.type) }
-    let shared = batch ?? (follower == nil ? nil : newID())
-    for (index, line) in bytes.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated() {
-      var text = Array(line).trimmed
-      guard !text.isEmpty else { continue }
-      do throws(JobProblem) {
-        var job = try checked(text, configuration)
-        if let shared, job.batch == nil {
-          text = text.replacingMember("batch", with: Array("\"\(shared)\"".utf8))
-          job = try checked(text, configuration)
-        }
-        if let name = job.batch { follower?.wait(for: name) }
-        types.insert(job.type)
-        if let problem = refusal(of: job.type, configuration, intake.spool) {
-          lines.append((index + 1, (problem.message, 77, problem.code.rawValue)))
-          continue
-        }
-        let id = job.id ?? newID()
-        if let refusal = gate.refusal(of: job, reader), (try? intake.spool.state(of: id)) == .some(nil) {
-          lines.append((index + 1, (refusal.message, 75, "rate_limited")))
-          continue
-        }
-        do throws(Failure) { job = try sealed(job, sealer, configuration) } catch {
-          lines.append((index + 1, (error.message, error.exit, error.exit == 78 ? "not_sealed" : "too_large")))
-          continue
-        }
-        places.append(lines.count)
-        lines.append((index + 1, nil))
-        gate.count(job, id: id, reader)
-        submissions.append(Intake.Submission(id: id, bytes: job.bytes + [0x0A]))
-      } catch {
-        lines.append((index + 1, (error.message, 65, error.code.rawValue)))
-      }
+  private func submitLines(_ source: String, _ desk: SubmissionDesk) throws -> ([String], Int32) {
+    var run = BulkSubmit(desk, then: try then.map { try Follower($0, desk) })
+    run.read(try Input.read(source == "-" ? nil : source), batch: batch)
+    if let hindrance = run.hindrance(in: source) {
+      tell(run)
+      throw hindrance
     }
-    warnUnknown(types, configuration)
-    if follower != nil, submissions.count < lines.count || lines.isEmpty {
-      report(lines, [:])
-      throw Failure(
-        lines.isEmpty
-          ? "\(source): no jobs in it, so --then has nothing to follow; nothing was submitted"
-          : "nothing was submitted, because --then follows all lines; mend those above",
-        exit: lines.compactMap { $0.problem?.exit }.max() ?? 65)
-    }
-    let bar = ProgressBar("submitting", total: submissions.count)
-    let results = submissions.isEmpty ? [] : try intake.submit(bulk: submissions) { bar.show($0) }
-    bar.clear()
-    var ids: [Int: String] = [:]
-    for (index, result) in results.enumerated() {
-      switch result {
-      case .success: ids[places[index]] = submissions[index].id
-      case .failure(let error): lines[places[index]].problem = (error.description, error.code.exit, error.code.name)
-      }
-    }
-    let exit = lines.compactMap { $0.problem?.exit }.max() ?? 0
-    guard let follower else {
-      report(lines, ids)
-      return (ids.sorted { $0.key < $1.key }.map(\.value), exit)
-    }
-    guard exit == 0 else {
-      report(lines, ids)
-      throw Failure(
-        "the job of --then was not submitted, because not all lines were; it may follow them later: "
-          + follower.batches.map { "--after batch:\($0)" }.joined(separator: " "), exit: exit)
-    }
-    do {
-      ids[lines.count] = try submit(follower, intake, configuration)
-      lines.append((0, nil))
-    } catch {
-      report(lines, ids)
-      Console.complain(
-        "the lines were submitted, the job of --then was not; it may follow them with "
-          + follower.batches.map { "--after batch:\($0)" }.joined(separator: " "))
+    try run.submit()
+    do { try run.submitFollower() } catch {
+      tell(run)
       throw error
     }
-    report(lines, ids)
-    return (ids.sorted { $0.key < $1.key }.map(\.value), exit)
+    tell(run)
+    return (run.ids, run.exit)
   }
 
-  private func report(
-    _ lines: [(number: Int, problem: (message: String, exit: Int32, code: String)?)], _ ids: [Int: String]
-  ) {
-    for line in lines {
-      if let problem = line.problem { Console.complain("line \(line.number): \(problem.message)") }
-    }
+  private func tell(_ run: BulkSubmit) {
+    run.complain()
     guard !wait else { return }
-    guard options.json else {
-      var text: [UInt8] = []
-      for index in lines.indices {
-        if let id = ids[index] { text += Array(id.utf8) + [0x0A] }
-      }
-      return Console.write(text)
-    }
-    Console.json { writer in
-      writer.beginArray()
-      for (index, line) in lines.enumerated() {
-        writer.beginObject()
-        if let id = ids[index] {
-          writer.key("id")
-          writer.string(id)
-        }
-        if let problem = line.problem {
-          writer.key("line")
-          writer.int(line.number)
-          writer.key("error")
-          JobError(code: problem.code, message: problem.message).write(to: &writer)
-        }
-        writer.endObject()
-      }
-      writer.endArray()
-    }
+    if options.json { run.printJSON() } else { run.printIDs() }
   }
 }
 

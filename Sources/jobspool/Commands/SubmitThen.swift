@@ -3,10 +3,7 @@
 /// The job that follows is published last, so the daemon never sees its batch without all members; and only when every
 /// line was accepted, so it never runs on half of what it was meant for. That batches are waited for is the daemon's part.
 internal import JobModel
-internal import JobSubmission
-internal import SpoolConfig
 internal import SpoolHistory
-internal import SpoolStore
 
 /// The job that follows a bulk, and the batches it waits for.
 struct Follower {
@@ -36,30 +33,27 @@ struct Follower {
     writer.endArray()
     return text.replacingMember("after", with: writer.bytes) + [0x0A]
   }
-}
 
-extension Submit {
-  /// `--then` as JSON or @FILE, checked; nil without it.
-  func follower(_ configuration: Configuration, _ spool: Spool) throws -> Follower? {
-    guard let then else { return nil }
-    let text = (then.first == "@" ? try Input.read(String(then.dropFirst())) : Array(then.utf8)).trimmed
-    let job: Job
-    do throws(JobProblem) { job = try checked(text, configuration) } catch {
+  /// - Parameter text: the job as JSON, or @FILE.
+  init(_ text: String, _ desk: SubmissionDesk) throws {
+    self.text = (text.first == "@" ? try Input.read(String(text.dropFirst())) : Array(text.utf8)).trimmed
+    do throws(JobProblem) { job = try desk.checked(self.text) } catch {
       throw Failure("--then: \(error.message); it takes a job such as '{\"type\":\"echo\"}', or @FILE", exit: 65)
     }
-    if let problem = refusal(of: job.type, configuration, spool) {
-      throw Failure("--then: \(problem.message)", exit: 77)
+    do throws(SubmissionDesk.Refusal) { try desk.checkPermission(for: job.type) } catch {
+      throw Failure("--then: \(error.message)", exit: error.exit)
     }
     // Nothing of the bulk is to be written when this cannot be sealed in the end.
-    _ = try sealed(job, Sealer(configuration), configuration)
-    return Follower(text: text, job: job)
+    do throws(SubmissionDesk.Refusal) { _ = try desk.sealed(job) } catch { throw error.failure }
   }
 
-  /// Submits the follower, which must come after all members of its batches; returns its id.
-  func submit(_ follower: Follower, _ intake: Intake, _ configuration: Configuration) throws -> String {
-    let job = try sealed(checked(follower.document(), configuration), Sealer(configuration), configuration)
-    let id = job.id ?? newID()
-    try intake.submit(Intake.Submission(id: id, bytes: job.bytes))
+  /// Must come after all members of its batches. Returns its id.
+  func submit(_ desk: SubmissionDesk) throws -> String {
+    let complete = try desk.checked(document())
+    let id = complete.id ?? SubmissionDesk.newID()
+    let sealed: Job
+    do throws(SubmissionDesk.Refusal) { sealed = try desk.sealed(complete) } catch { throw error.failure }
+    try desk.submit(sealed, id: id)
     return id
   }
 }
