@@ -404,6 +404,8 @@ final class WorkerProcess {
     OwnChildren.shared.remove(pid)
     let wasStopped = phase == .stopping || phase == .closing
     phase = .clearing
+    // What it left behind may hold the pipe open; what has not left goes back to the pool.
+    input.stop()
     for timer in [deadlineTimer, graceTimer] { if let timer { loop.cancel(timer) } }
     end(&pidFile)
     var ending = HandlerEnding.crashed
