@@ -87,9 +87,7 @@ struct BulkSubmit {
     for (index, result) in results.enumerated() {
       switch result {
       case .success: lines[places[index]].id = submissions[index].id
-      case .failure(let error):
-        lines[places[index]].refusal = SubmissionDesk.Refusal(
-          message: error.description, exit: error.code.exit, code: error.code.name)
+      case .failure(let error): lines[places[index]].refusal = SubmissionDesk.Refusal(error)
       }
     }
   }
@@ -97,19 +95,16 @@ struct BulkSubmit {
   /// It comes last, so that the daemon never sees a batch of its without all members.
   mutating func submitFollower() throws {
     guard let follower else { return }
-    let later = follower.batches.map { "--after batch:\($0)" }.joined(separator: " ")
     guard exit == 0 else {
       throw Failure(
-        "the job of --then was not submitted, because not all lines were; it may follow them later: \(later)",
+        "the job of --then was not submitted, because not all lines were; it may follow them later: \(afterThem)",
         exit: exit)
     }
-    do {
-      lines.append(Line(number: 0, id: try follower.submit(desk)))
-    } catch {
-      Console.complain("the lines were submitted, the job of --then was not; it may follow them with \(later)")
-      throw error
-    }
+    lines.append(Line(number: 0, id: try follower.submit(desk)))
   }
+
+  /// The options by which a job follows the lines.
+  var afterThem: String { (follower?.batches ?? []).map { "--after batch:\($0)" }.joined(separator: " ") }
 
   // MARK: Telling
 

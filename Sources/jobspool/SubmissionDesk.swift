@@ -17,6 +17,14 @@ struct SubmissionDesk {
     var code: String
 
     var failure: Failure { Failure(message, exit: exit) }
+
+    init(message: String, exit: Int32, code: String) {
+      self.message = message
+      self.exit = exit
+      self.code = code
+    }
+
+    init(_ error: SpoolError) { self.init(message: error.description, exit: error.code.exit, code: error.code.name) }
   }
 
   let configuration: Configuration
@@ -42,13 +50,19 @@ struct SubmissionDesk {
   /// The job as it is to be written, with its secrets sealed; it counts for the rate of its type from here on.
   mutating func admit(_ job: Job, id: String) throws(Refusal) -> Job {
     try checkPermission(for: job.type)
-    // One that is there already is answered as a duplicate, and counts for no rate.
-    if let refusal = gate.refusal(of: job, reader), (try? spool.state(of: id)) == .some(nil) {
+    let counts = try countsForRate(job, id: id)
+    if counts, let refusal = gate.refusal(of: job, reader) {
       throw Refusal(message: refusal.message, exit: 75, code: "rate_limited")
     }
     let sealed = try sealed(job)
-    gate.count(job, id: id, reader)
+    if counts { gate.count(job, id: id, reader) }
     return sealed
+  }
+
+  /// One that is there already is answered as a duplicate, and counts for no rate.
+  private func countsForRate(_ job: Job, id: String) throws(Refusal) -> Bool {
+    guard configuration.handlers[job.type]?.rate?.over == .reject else { return false }
+    do throws(SpoolError) { return try spool.state(of: id) == nil } catch { throw Refusal(error) }
   }
 
   /// What the daemon will say of this user, as far as it can be told here; it decides by the owner of the file.

@@ -126,6 +126,17 @@ import Testing
     #expect(command.test.names(in: .new).count == 3 && command.test.names(in: .tmp).isEmpty)
   }
 
+  @Test("a duplicate counts for no rate, a line that was accepted does")
+  func bulkRate() throws {
+    let command = try Command()
+    try command.handler("echo", "command = [\"/bin/cat\"]\nrate = { limit = 1, per = \"1h\", over = \"reject\" }")
+    #expect(try command.run("submit", "echo", "--id", "there").code == 0)
+    let lines = "{\"type\":\"echo\",\"id\":\"there\"}\n{\"type\":\"echo\",\"id\":\"new\"}\n{\"type\":\"echo\"}\n"
+    let answer = try command.run("submit", "--bulk", "-", input: lines)
+    #expect(answer.out == "new\n" && answer.code == 75, "\(answer.err)")
+    #expect(answer.err.holds("line 1: the id there exists") && answer.err.holds("line 3: echo takes 1"))
+  }
+
   @Test("--bulk --json answers in order; nothing acceptable submits nothing")
   func bulkJSON() throws {
     let command = try Command()

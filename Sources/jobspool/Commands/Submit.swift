@@ -275,6 +275,10 @@ struct Submit: ParsableCommand {
     try run.submit()
     do { try run.submitFollower() } catch {
       tell(run)
+      if run.exit == 0 {
+        let options = run.afterThem
+        Console.complain("the lines were submitted, the job of --then was not; it may follow them with \(options)")
+      }
       throw error
     }
     tell(run)
