@@ -64,7 +64,7 @@ test: deps peers ## Build and run every test, unattended
 	for which in --skip --filter; do \
 	  $(LIMITED) $(SWIFT) test --skip-build --disable-xctest $$which SoleOwnerTests 2>&1 | tee -a .build/test.log || \
 	    { code=$${PIPESTATUS[0]}; status=1; [[ $$code -ne 124 && $$code -ne 137 ]] || \
-	      printf '\nFAILED: the Swift tests (%s SoleOwnerTests) hung\n' $$which | tee -a .build/test.log; }; \
+	      printf '\nFAILED: the Swift tests (%s SoleOwnerTests) did not end by themselves\n' $$which | tee -a .build/test.log; }; \
 	done; \
 	LIMIT=600 Tests/run-scripts 2>&1 | tee .build/scripts.log || status=1; \
 	{ set +x; } 2>/dev/null; printf '\nClosing lines:\n'; \

@@ -163,7 +163,11 @@ struct HouseRulesTests {
       var suite = ""
       for (number, line) in file.code {
         let type = /^(?:\S.*)?\b(?:struct|class|enum|actor|extension) (\w+)/
-        if let name = line.firstMatch(of: type)?.1 { suite = String(name) }
+        if let name = line.firstMatch(of: type)?.1 {
+          suite = String(name)
+        } else if line.first?.isWhitespace == false, line.contains("func ") {
+          suite = ""
+        }
         guard line.contains(call) else { continue }
         calls += 1
         #expect(suite.contains("SoleOwnerTests"), "\(file.path):\(number) is in \(suite)")
