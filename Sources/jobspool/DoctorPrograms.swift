@@ -138,7 +138,9 @@ extension Doctor {
 
   mutating func checkWeb() {
     guard let listen = configuration.settings.web.listen else { return ok("web", "not switched on ([web] listen)") }
-    let places = [Doctor.ownFolder.map { "\($0)/jobspool-web" }, "/usr/lib/jobspool/jobspool-web"].compactMap { $0 }
+    // Beside this program, where the daemon looks besides, and where the package has it.
+    let places =
+      [Doctor.ownFolder, "/usr/sbin", "/usr/lib/jobspool"].compactMap { $0.map { "\($0)/jobspool-web" } }
     guard places.contains(where: { access($0, X_OK) == 0 }) else {
       return warn(
         "web", "[web] listen = \"\(listen)\", but jobspool-web is neither at \(places.joined(separator: " nor at "))",
