@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test check examples torture powerloss bench format lint deps peers first-job deb deb-test
+.PHONY: help run test check examples torture powerloss bench format lint deps peers first-job deb deb-test container-test
 
 SWIFT ?= swift
 BIN := .build/debug
@@ -19,7 +19,7 @@ help: ## Show this list
 	  if [[ $$text =~ ^\[([^]]*)\]\ (.*) ]]; then \
 	    [[ -e $${BASH_REMATCH[1]} ]] || continue; text=$${BASH_REMATCH[2]}; \
 	  fi; \
-	  printf '  make %-9s %s\n' "$$name" "$$text"; \
+	  printf '  make %-14s %s\n' "$$name" "$$text"; \
 	done < <(grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)))
 
 run: deps ## Build it, drop a first job and run the daemon on ./spool (Ctrl-C ends it)
@@ -107,6 +107,9 @@ deb: deps ## [packaging/debian] Build the Debian packages into .build/deb
 
 deb-test: deb ## [packaging/debian] Install the packages in a clean root, with systemd, and try them there (as root)
 	packaging/test-deb
+
+container-test: deb ## [packaging/container] Build the container image and try it (as root; needs podman)
+	packaging/test-container
 
 format: ## Rewrite the Swift sources in the house style
 	$(SWIFT) format format --in-place -r $(SWIFT_SOURCES)
