@@ -80,7 +80,7 @@ extension Engine {
     reply(request.name, writer.bytes)
   }
 
-  /// The answer appears whole, then the request goes.
+  /// The answer appears whole, and after the request is gone: whoever has read it may ask again under the same name.
   private func reply(_ name: String, _ bytes: [UInt8]) {
     let ctl = spool.descriptor(Spool.Folder.ctl)
     let stem = name.dropLast(5)
@@ -94,11 +94,12 @@ extension Engine {
       defer { spool.syscalls.close(fd) }
       try spool.syscalls.write(fd, bytes + [0x0A], offset: 0)
       try spool.syscalls.share(fd, with: try? spool.syscalls.status(ctl, name).uid)
+      removeControl(name)
       try spool.syscalls.rename(ctl, ".\(stem).reply", to: ctl, "\(stem).reply", replacing: true)
     } catch {
       logger.warning("cannot answer ctl/\(name): \(error.message)")
+      removeControl(name)
     }
-    removeControl(name)
   }
 
   func removeControl(_ name: String) {

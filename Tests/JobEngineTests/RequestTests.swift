@@ -47,6 +47,23 @@ struct RequestTests {
     // The folders are synced again by itself.
     if call == "sync new" { #expect(try bench.turn { syscalls.calls[before...].contains("sync new") }) }
   }
+
+  @Test("once there is an answer nothing of the request is touched: its name may have been taken for the next")
+  func sameName() throws {
+    let (request, reply) = ("\(spool.path)/ctl/ask.json", "\(spool.path)/ctl/ask.reply")
+    let calls = Mutex(0)
+    let syscalls = InterruptedSyscalls(before: { _, _ in
+      if access(request, F_OK) == 0, access(reply, F_OK) == 0 { calls.withLock { $0 += 1 } }
+    })
+    let bench = try EngineBench(spool, clock, syscalls: syscalls)
+    try spool.drop("a", "{\"type\":\"t\"}", into: .dead)
+    for text in ["{\"do\":\"purge\",\"jobs\":[\"a\"]}", "{\"do\":\"requeue\",\"jobs\":[\"a\"]}", "{}"] {
+      try bench.control("ask.json", text)
+      #expect(access(request, F_OK) == -1 && access(reply, F_OK) == 0)
+      unlink(reply)
+    }
+    #expect(calls.withLock { $0 } == 0)
+  }
 }
 
 /// With a process of its own, as those of `StrayTests.swift`.
