@@ -203,16 +203,28 @@ with Spool(config='max_jobs = 4\nmax_job_bytes = "64K"\nrescan = "1s"') as spool
 
     # The forgetful who write straight into new/, slowly.
     text = b'{"type":"echo","payload":"' + b"x" * 3000 + b'"}'
-    for attempt, pause in (("slow", 0.15), ("slower", 0.4)):
-        began = time.monotonic()
-        with open(spool.at("new", f"{attempt}.json"), "wb", buffering=0) as file:
+    def dribble(name, pause):
+        """Writes it in four pieces; the longest time in which nothing was written."""
+        longest, last = 0, time.monotonic()
+        with open(spool.at("new", f"{name}.json"), "wb", buffering=0) as file:
             for at in range(0, len(text), 1000):
                 file.write(text[at:at + 1000])
+                longest, last = max(longest, time.monotonic() - last), time.monotonic()
                 if pause == 0.15 or at < 2000:
                     time.sleep(pause)
+        return max(longest, time.monotonic() - last)
+
+    for attempt, pause in (("slow", 0.15), ("slower", 0.4)):
+        for again in range(5):
+            name = f"{attempt}-{again}"
+            began = time.monotonic()
+            # After a second without a change it is judged as it is, and a busy machine may stop us for so long.
+            if dribble(name, pause) < 0.8:
+                break
+        took = time.monotonic() - began
         good_job(spool, attempt)
-        spool.wait(attempt)
-        same(spool.states(attempt), ["done"], f"a file written into new/ in pieces over {time.monotonic() - began:.1f} s")
+        spool.wait(name)
+        same(spool.states(name), ["done"], f"a file written into new/ in pieces over {took:.1f} s")
 
     # One that grows without end in new/ holds up nobody and is refused in the end.
     with open(spool.at("new", "endless.json"), "wb", buffering=0) as file:
