@@ -112,7 +112,9 @@ wait "$daemon"
 # A daemon without the right pauses the type and says so; no attempt is burnt.
 chown -R daemon: "$spool"
 cp "$bin/jobspoold" "$bin/jobspool-watch" "$SCRATCH/bin/"
-as daemon "$SCRATCH/bin/jobspoold" --spool "$spool" --no-web 2>> "$SCRATCH/daemon.log" & daemon=$!
+# Not by `as`: the pid would be that of a shell that waits for it.
+setpriv --reuid=daemon --regid="$(id -g daemon)" --init-groups -- \
+  "$SCRATCH/bin/jobspoold" --spool "$spool" --no-web 2>> "$SCRATCH/daemon.log" & daemon=$!
 until_true 10 test -s "$spool/status.json" || wrong "no start as daemon: $(tail -n 3 "$SCRATCH/daemon.log")"
 as daemon "$SCRATCH/bin/jobspool" submit as-nobody --id n2 --spool "$spool" >/dev/null
 until_true 10 grep -q 'may not become ..nobody' "$spool/status.json" || wrong "no alert: $(cat "$spool/status.json")"
